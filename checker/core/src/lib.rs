@@ -1,0 +1,23 @@
+//! From history to verdict: operations, findings, models, checkers.
+//!
+//! The room where a history is judged. It is pure: no Arrow, no SQL, no async, no clock, no I/O, and no result that
+//! depends on the order of a hash map. It builds on any operating system.
+//!
+//! Words, once and for all:
+//! * [`op`]: what clients did — [`Operation`], [`Call`], [`Mop`], [`Outcome`], [`History`];
+//! * [`verdict`]: [`Verdict`] and how verdicts merge (`invalid > unknown > valid`), [`Reason`];
+//! * [`finding`]: [`Finding`], an anomaly as data, with the sentences that explain it, and [`CheckResult`].
+//!
+//! Checkers: [`linearizable`] (single objects, partitioned by key) and [`list_append`] (transactions over lists).
+//! [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
+
+pub mod consistency;
+pub mod finding;
+pub mod linearizable;
+pub mod list_append;
+pub mod op;
+pub mod verdict;
+
+pub use finding::{CheckResult, Edge, EdgeKind, Finding};
+pub use op::{Call, History, HistoryError, Mop, Operation, Outcome};
+pub use verdict::{Reason, Validity, Verdict};

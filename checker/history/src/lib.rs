@@ -1,0 +1,1 @@
+//! Histories on disk: Arrow schemas, journal, seal to Parquet, manifest, recover, readers.

@@ -1,0 +1,1 @@
+//! Findings to terminal, JSON, JUnit and one self-contained HTML page.

@@ -1,0 +1,1 @@
+//! SQL over histories: DataFusion session, tables, views.

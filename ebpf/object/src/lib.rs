@@ -1,0 +1,1 @@
+//! The compiled eBPF programs, embedded; absent where they were not built.

@@ -1,0 +1,2 @@
+//! The binary `fissure`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The kernel's door: probes, load, attach, publish rule tables, read events, lease.

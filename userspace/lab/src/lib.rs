@@ -1,0 +1,1 @@
+//! Hosts on this machine: network namespaces, cgroups, processes, and their clean-up.

@@ -1,0 +1,1 @@
+//! Scenarios: TOML to checked plan, schedule from a seed, rule tables. Pure.

@@ -1,0 +1,1 @@
+//! The run: one loop over one event enum; time, seed, phases, shutdown, clean-up.

@@ -1,0 +1,1 @@
+//! A simulator that runs generators with no I/O.

@@ -1,0 +1,1 @@
+//! Adapters to real systems: set-up, clients, error mapping.
