@@ -1,0 +1,81 @@
+//! What a plan must know about the systems it can be aimed at: names, ports, options. Nothing that needs them running.
+
+use serde::Serialize;
+
+/// A system under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// The store that comes with Fissure, with bugs that can be switched on.
+    Demo,
+    /// etcd 3.4 or newer.
+    Etcd,
+}
+
+/// A bug that a target can be started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bug {
+    /// Its name in scenarios.
+    pub name: &'static str,
+    /// What goes wrong, in a few words.
+    pub meaning: &'static str,
+}
+
+const DEMO_BUGS: [Bug; 3] = [
+    Bug { name: "stale-reads", meaning: "a deposed leader goes on answering reads from its own memory" },
+    Bug { name: "early-ack", meaning: "writes are acknowledged before they are replicated" },
+    Bug { name: "torn-txn", meaning: "transactions over several keys are not atomic" },
+];
+
+impl TargetKind {
+    /// All of them.
+    pub const ALL: [TargetKind; 2] = [TargetKind::Demo, TargetKind::Etcd];
+
+    /// Its name in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetKind::Demo => "demo",
+            TargetKind::Etcd => "etcd",
+        }
+    }
+
+    /// The target with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.name() == name)
+    }
+
+    /// Port on which nodes serve clients.
+    #[must_use]
+    pub fn client_port(self) -> u16 {
+        match self {
+            TargetKind::Demo => 7100,
+            TargetKind::Etcd => 2379,
+        }
+    }
+
+    /// Port on which nodes talk to each other.
+    #[must_use]
+    pub fn peer_port(self) -> u16 {
+        match self {
+            TargetKind::Demo => 7101,
+            TargetKind::Etcd => 2380,
+        }
+    }
+
+    /// Bugs it can be started with.
+    #[must_use]
+    pub fn bugs(self) -> &'static [Bug] {
+        match self {
+            TargetKind::Demo => &DEMO_BUGS,
+            TargetKind::Etcd => &[],
+        }
+    }
+
+    /// Whether clients may ask a node for its own, possibly old, copy.
+    #[must_use]
+    pub fn has_serializable_reads(self) -> bool {
+        self == TargetKind::Etcd
+    }
+}
