@@ -20,8 +20,9 @@ const CONCURRENCY_MAX: u64 = 10_000;
 /// Models by which a `register` history can be judged.
 const REGISTER_MODELS: [&str; 1] = ["linearizable"];
 /// Models by which a `list-append` history can be judged, strongest first.
-const TXN_MODELS: [&str; 6] = [
+const TXN_MODELS: [&str; 7] = [
     "strict-serializable",
+    "strong-session-serializable",
     "serializable",
     "snapshot-isolation",
     "repeatable-read",
@@ -52,13 +53,29 @@ fn with_syntax_errors(source: &str, errors: &[toml::de::Error], others: Vec<Prob
     }
     let mut all = problems.into_sorted();
     let broken: Vec<usize> = all.iter().map(|problem| problem.line).collect();
+    let misplaced = misplaced_lines(source, &broken);
     all.extend(others.into_iter().filter(|other| {
         let line_end = position(source, other.label.span.end).0;
-        let touched = broken.iter().any(|line| (other.line..=line_end).contains(line));
-        !touched && !matches!(other.code, Code::MissingKey | Code::FaultAction)
+        let touched = |line: &usize| (other.line..=line_end).contains(line);
+        let follows = broken.iter().any(touched) || misplaced.contains(&other.line);
+        !follows && !matches!(other.code, Code::MissingKey | Code::FaultAction)
     }));
     all.sort_by_key(|problem| problem.label.span.start);
     all
+}
+
+/// Lines under a broken header: they were taken for lines of the table before it.
+fn misplaced_lines(source: &str, broken: &[usize]) -> Vec<usize> {
+    let mut under_broken_header = false;
+    let mut misplaced = Vec::new();
+    for (text, line) in source.lines().zip(1..) {
+        if text.trim_start().starts_with('[') {
+            under_broken_header = broken.contains(&line);
+        } else if under_broken_header {
+            misplaced.push(line);
+        }
+    }
+    misplaced
 }
 
 fn root(mut section: Section, problems: &mut Problems) -> Option<Plan> {

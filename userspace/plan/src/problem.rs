@@ -130,7 +130,7 @@ impl<'s> Problems<'s> {
 
     /// All mistakes, in the order of the source.
     pub(crate) fn into_sorted(mut self) -> Vec<Problem> {
-        self.found.sort_by(|a, b| (a.label.span.start, a.code).cmp(&(b.label.span.start, b.code)));
+        self.found.sort_by_key(|problem| (problem.label.span.start, problem.code));
         self.found
     }
 

@@ -68,7 +68,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let value = whole.parse::<u64>().ok()?;
     let rest: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     let total = (u128::from(value) * ten + rest) * u128::from(scale);
-    if total % ten != 0 {
+    if !total.is_multiple_of(ten) {
         return None;
     }
     u64::try_from(total / ten).ok()

@@ -169,8 +169,8 @@ impl Picker<'_> {
     /// Nodes for a fault of processes: only such as it would change.
     fn running(&mut self, selector: &Selector, paused_excluded: bool) -> Result<Vec<String>, ResolveError> {
         let Situation { nodes, down, paused, .. } = self.situation;
-        let usable = |node: &&String| !down.contains(*node) && !(paused_excluded && paused.contains(*node));
-        let candidates: Vec<String> = nodes.iter().filter(usable).cloned().collect();
+        let unusable = |node: &String| down.contains(node) || (paused_excluded && paused.contains(node));
+        let candidates: Vec<String> = nodes.iter().filter(|node| !unusable(node)).cloned().collect();
         self.select(selector, &candidates, &[])
     }
 
@@ -250,7 +250,8 @@ impl Picker<'_> {
     /// Every node keeps its nearest in a random ring: with itself at least a majority, and a different one for each.
     fn majorities_ring(&mut self, mut ring: Vec<String>) -> Result<ResolvedFault, ResolveError> {
         self.dice.shuffle(&mut ring);
-        let radius = (ring.len() / 2 + 1) / 2;
+        let majority = ring.len() / 2 + 1;
+        let radius = majority / 2;
         let mut links = Vec::new();
         for (i, from) in ring.iter().enumerate() {
             for (j, to) in ring.iter().enumerate() {

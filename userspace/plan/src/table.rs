@@ -151,7 +151,7 @@ fn quantity<T>(
         }
     };
     let (code, message, label) = if bare.unit_missing {
-        (Code::MissingUnit, format!("`{}` is {what} and needs a unit", item.key), "no unit")
+        (Code::MissingUnit, format!("`{}` needs a unit", item.key), "no unit")
     } else {
         (Code::BadQuantity, format!("`{}` must be {what}", item.key), "cannot be read")
     };

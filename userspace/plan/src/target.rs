@@ -22,9 +22,12 @@ pub struct Bug {
 }
 
 const DEMO_BUGS: [Bug; 3] = [
-    Bug { name: "stale-reads", meaning: "a deposed leader goes on answering reads from its own memory" },
-    Bug { name: "early-ack", meaning: "writes are acknowledged before they are replicated" },
-    Bug { name: "torn-txn", meaning: "transactions over several keys are not atomic" },
+    Bug { name: "stale-reads", meaning: "a leader reads without asking a quorum whether it still leads" },
+    Bug {
+        name: "ack-before-replicated",
+        meaning: "writes are acknowledged when one log has them, before a quorum does",
+    },
+    Bug { name: "non-atomic-txn", meaning: "the operations of a transaction are replicated one by one" },
 ];
 
 impl TargetKind {
