@@ -1,0 +1,83 @@
+//! Measurements, with what they were measured on.
+
+use crate::{
+    object, process,
+    repo::{Repo, is_root},
+    setup::Tools,
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::{fs, process::ExitCode};
+
+/// Bench, package, what it measures, whether it needs root.
+const BENCHES: [(&str, &str, &str, bool); 5] = [
+    ("packets", "fissure-inject", "ns per packet, unmatched and matched; time to publish a table", true),
+    ("recording", "fissure-run", "operations per second from an instant client to disk", false),
+    ("journal", "fissure-history", "rows per second into the journal and through the seal", false),
+    ("list_append", "fissure-checker", "transactions per second, list-append", false),
+    ("linearizable", "fissure-checker", "operations per second, linearizability of registers", false),
+];
+
+/// Flags of `bench`.
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Which: packets, recording, journal, list_append, linearizable; all by default
+    names: Vec<String>,
+}
+
+/// The task `bench`.
+pub(crate) fn run(repo: &Repo, args: &BenchArgs) -> Result<ExitCode> {
+    if let Some(unknown) = args.names.iter().find(|name| !BENCHES.iter().any(|(bench, ..)| bench == name)) {
+        let known: Vec<&str> = BENCHES.iter().map(|(bench, ..)| *bench).collect();
+        bail!("there is no bench {unknown}; there are {}", known.join(", "));
+    }
+    let tools = Tools::find(repo)?;
+    let results = repo.out().join("bench");
+    fs::create_dir_all(&results)?;
+    println!("{}", machine());
+    let (mut failed, mut skipped) = (0, 0);
+    for (name, package, what, needs_root) in BENCHES {
+        if !args.names.is_empty() && !args.names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        println!("\n{name}: {what}");
+        if needs_root && !is_root() {
+            println!("skipped: needs root");
+            skipped += 1;
+            continue;
+        }
+        if needs_root {
+            object::build(repo, &tools)?;
+        }
+        let target = repo.package(package)?.targets.iter().find(|t| t.kind == "bench" && t.name == name);
+        let target = target.with_context(|| format!("{package} has no bench {name}"))?;
+        let mut command = repo.cargo(&["bench", "--package", package, "--bench", name]);
+        if !target.required_features.is_empty() {
+            command.args(["--features", &target.required_features.join(",")]);
+        }
+        command.env("FISSURE_BENCH_JSON", results.join(format!("{name}.jsonl")));
+        tools.apply(&mut command)?;
+        if !process::status(&mut command)?.success() {
+            failed += 1;
+        }
+    }
+    println!("\nfigures are in {}; {failed} failed, {skipped} skipped", results.display());
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Kernel, processor, memory: what a figure means nothing without.
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| -> String {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned())).unwrap_or_else(|| "unknown".to_owned())
+    };
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "machine: linux {}, {processors} × {}, memory {}, load {}",
+        read("/proc/sys/kernel/osrelease").trim(),
+        field(&read("/proc/cpuinfo"), "model name"),
+        field(&read("/proc/meminfo"), "MemTotal"),
+        read("/proc/loadavg").split_whitespace().next().unwrap_or("unknown"),
+    )
+}
