@@ -1,0 +1,55 @@
+//! The state as it would be if every entry of the local log were committed: what `ack-before-replicated` answers from.
+//!
+//! The mistake is to trust it. It is kept consistent with the log at all times: an entry enters it when the log takes
+//! it, and when the log drops entries it is built again from the committed state and what is left. So its reads agree
+//! with its acknowledgements, and what goes wrong is exactly that acknowledged writes vanish with their log entries.
+
+use crate::{
+    machine::Machine,
+    state::{Command, KvState, Reply},
+    types::{Batch, Entry},
+};
+use openraft::EntryPayload;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The speculative state.
+#[derive(Debug)]
+pub(crate) struct Speculation {
+    machine: Machine,
+    state: Mutex<KvState>,
+}
+
+impl Speculation {
+    /// Starts from the committed state alone; [`Speculation::rebuild`] adds the log.
+    pub(crate) fn new(machine: Machine) -> Self {
+        let (_, state) = machine.copy();
+        Self { machine, state: Mutex::new(state) }
+    }
+
+    /// Executes a batch that the log has just taken.
+    pub(crate) fn execute(&self, batch: &Batch) -> Vec<Reply> {
+        let mut state = self.lock();
+        batch.commands.iter().map(|command| state.apply(command)).collect()
+    }
+
+    /// Starts again from the committed state and those `entries` of the log (in order) that it does not have.
+    pub(crate) fn rebuild<'a>(&self, entries: impl Iterator<Item = &'a Entry>) {
+        let mut state = self.lock();
+        let (applied, committed) = self.machine.copy();
+        *state = committed;
+        for entry in entries.filter(|entry| Some(entry.log_id.index) > applied.map(|id| id.index)) {
+            if let EntryPayload::Normal(batch) = &entry.payload {
+                batch.commands.iter().for_each(|command| drop(state.apply(command)));
+            }
+        }
+    }
+
+    /// What the read-only `command` reads; `None` if it is not read-only.
+    pub(crate) fn read(&self, command: &Command) -> Option<Reply> {
+        self.lock().read(command)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, KvState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
