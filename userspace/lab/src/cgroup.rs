@@ -6,12 +6,19 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::error::{LabError, Result};
+
+/// Moves the shell into the cgroup, then becomes the program, which so never runs outside it. `$1` is `cgroup.procs`.
+const JOIN_AND_EXEC: &str = r#"echo $$ > "$1" || exit 125; shift; exec "$@""#;
+
+/// Exit status of a command made by [`Cgroup::command`] if the cgroup could not be joined.
+pub(crate) const JOIN_FAILED: i32 = 125;
 
 /// How long killed processes get to be gone. SIGKILL needs no co-operation, but a task deep in the kernel ends late.
 const KILL_WAIT: Duration = Duration::from_secs(10);
@@ -58,6 +65,14 @@ impl Cgroup {
             }
         }
         outcome.map_err(|e| LabError::io("create cgroup", &self.dir, e))
+    }
+
+    /// A command that runs a program inside this cgroup, or not at all: once the cgroup is removed, what was on its way
+    /// into it ends with [`JOIN_FAILED`].
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", JOIN_AND_EXEC, "fissure"]).arg(self.dir.join("cgroup.procs")).arg(program);
+        command
     }
 
     /// Whether it exists.

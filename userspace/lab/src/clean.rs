@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -173,7 +174,7 @@ pub fn clean(scope: CleanScope) -> std::result::Result<CleanReport, LabError> {
         return Err(LabError::UnknownLab { id: id.clone() });
     }
     report.left_alone.extend(alive.into_iter().map(|lab| format!("{lab}, which is in use")));
-    report.labs = dead.iter().map(|(path, journal)| remove_lab(journal, path)).collect();
+    report.labs = dead.iter().filter_map(|(path, journal)| remove_dead_lab(journal, path)).collect();
     if !matches!(scope, CleanScope::One(_)) {
         remove_stale_scratch_files();
         report.left_alone.extend(unclaimed_namespaces());
@@ -219,15 +220,29 @@ fn journals() -> Result<Vec<(PathBuf, Result<Option<Journal>>)>> {
     Ok(paths.into_iter().map(|path| (path.clone(), Journal::read(&path))).collect())
 }
 
+/// How long a watcher that lives gets to do its work before it is done for it.
+const REAPER_WAIT: Duration = Duration::from_secs(2);
+
+/// Takes down the lab of a dead owner; `None` if its watcher, which is at it too, was first.
+fn remove_dead_lab(journal: &Journal, path: &Path) -> Option<CleanedLab> {
+    let begun = Instant::now();
+    while journal.reaper.is_some_and(|reaper| reaper.is_alive()) && begun.elapsed() < REAPER_WAIT {
+        if !path.exists() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    path.exists().then(|| remove_lab(journal, path))
+}
+
 /// Takes down the lab of a journal, whoever owns it: processes, namespaces, cgroups, files, and last the journal.
 pub(crate) fn remove_lab(journal: &Journal, path: &Path) -> CleanedLab {
     let mut done = CleanedLab { id: journal.id.clone(), owner_pid: journal.owner.pid, ..CleanedLab::default() };
+    // First of all the cgroup: a set-up that still goes on runs inside, and could create what was just removed.
     remove_processes(journal, &mut done);
     for name in &journal.netns {
         note(&mut done, netns::remove(name), format!("network namespace {name}"));
     }
-    let cgroup = Cgroup::at(&journal.cgroup);
-    note(&mut done, cgroup.remove(), format!("cgroup {}", journal.cgroup.display()));
     if let Some(parent) = journal.cgroup.parent() {
         remove_if_empty(parent);
     }
@@ -245,15 +260,16 @@ pub(crate) fn remove_lab(journal: &Journal, path: &Path) -> CleanedLab {
     done
 }
 
-/// Kills what is in the lab's cgroup, and journaled processes that somebody moved out of it.
+/// Kills what is in the lab's cgroup and removes it, so that nothing can get into it any more; then kills journaled
+/// processes that somebody moved out of it.
 fn remove_processes(journal: &Journal, done: &mut CleanedLab) {
     let cgroup = Cgroup::at(&journal.cgroup);
     let members = cgroup.members();
-    match cgroup.kill_all() {
-        Ok(()) if members.is_empty() => (),
-        Ok(()) => done.removed.push(format!("processes {members:?}")),
-        Err(error) => done.problems.push(error.to_string()),
+    let removed = cgroup.remove();
+    if removed.is_ok() && !members.is_empty() {
+        done.removed.push(format!("processes {members:?}"));
     }
+    note(done, removed, format!("cgroup {}", journal.cgroup.display()));
     // Process ids of another boot mean somebody else.
     if !boot_id().is_ok_and(|id| id == journal.boot_id) {
         return;
@@ -327,7 +343,9 @@ fn unclaimed_namespaces() -> Vec<String> {
     let unclaimed = |name: &String| {
         let id = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?;
         let journal = Path::new(FOLDER).join(format!("{id}.json"));
-        (is_id(id) && !journal.exists()).then(|| format!("network namespace {name}, which no journal names"))
+        // Looked for again: a lab that just went down takes its journal with it last.
+        let stays = is_id(id) && !journal.exists() && netns::path(name).exists();
+        stays.then(|| format!("network namespace {name}, which no journal names"))
     };
     netns::names().iter().filter_map(unclaimed).collect()
 }

@@ -1,5 +1,6 @@
 //! One host of a lab.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,8 @@ use crate::netns::in_netns;
 use crate::process::{Inner, Process, ProcessSpec};
 
 /// What hosts and processes of one lab share.
-#[derive(Debug)]
 pub(crate) struct Shared {
+    id: String,
     journal: Mutex<JournalFile>,
     /// Every process started, until the lab ends (which also breaks the circle of references).
     processes: Mutex<Vec<Arc<Inner>>>,
@@ -22,7 +23,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(journal: JournalFile, run_dir: Option<PathBuf>, hosts_file: Option<PathBuf>) -> Self {
-        Self { journal: Mutex::new(journal), processes: Mutex::default(), run_dir, hosts_file }
+        let id = journal.journal().id.clone();
+        Self { id, journal: Mutex::new(journal), processes: Mutex::default(), run_dir, hosts_file }
     }
 
     /// The journal. A panic elsewhere while it was held leaves it usable: it is replaced as a whole or not at all.
@@ -32,6 +34,13 @@ impl Shared {
 
     pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Inner>>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Written by hand: processes refer to what they share, and that to the processes.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("lab", &self.id).finish_non_exhaustive()
     }
 }
 

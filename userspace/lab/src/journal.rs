@@ -70,8 +70,10 @@ pub(crate) struct Journal {
     pub(crate) files: Vec<PathBuf>,
     /// Processes started.
     pub(crate) processes: Vec<ProcessRecord>,
-    /// Where the watcher writes down what it did.
-    pub(crate) reaper_log: Option<PathBuf>,
+    /// The watcher, which cleans up by itself if it lives.
+    pub(crate) reaper: Option<ProcessIdentity>,
+    /// The folder of the run, where the watcher writes down what it did. Nothing in it belongs to the lab.
+    pub(crate) run_dir: Option<PathBuf>,
 }
 
 impl Journal {
@@ -90,7 +92,8 @@ impl Journal {
             cgroup,
             files: Vec::new(),
             processes: Vec::new(),
-            reaper_log: None,
+            reaper: None,
+            run_dir: None,
         })
     }
 

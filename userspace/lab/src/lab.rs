@@ -16,6 +16,7 @@ use crate::iproute::Ip;
 use crate::journal::{FOLDER, Journal, JournalFile, LinkRecord};
 use crate::mounts::cgroup2_mount;
 use crate::netns;
+use crate::procfs::ProcessIdentity;
 use crate::reaper::Reaper;
 
 /// The bridge in the switch's namespace.
@@ -73,8 +74,13 @@ impl Lab {
         let mut lab = Lab::planned(&config, journal, cleaned_before);
         if !config.reaper.is_empty() {
             let path = lab.journal_path();
-            lab.reaper = Some(Reaper::start(&config.reaper, &path).inspect_err(|_| lab.undo())?);
+            let reaper = Reaper::start(&config.reaper, &path).inspect_err(|_| lab.undo())?;
+            let identity = ProcessIdentity::of(reaper.pid());
+            lab.reaper = Some(reaper);
+            let recorded = lab.shared.journal().update(|journal| journal.reaper = identity);
+            recorded.inspect_err(|_| lab.undo())?;
         }
+        let ip = ip.inside(Cgroup::at(lab.cgroup()));
         lab.build(&config, &ip).inspect_err(|_| lab.undo())?;
         Ok(lab)
     }
@@ -84,7 +90,8 @@ impl Lab {
         let id = journal.journal().id.clone();
         let cgroup = journal.journal().cgroup.clone();
         let hosts_file = journal.journal().files.first().cloned();
-        let shared = Arc::new(Shared::new(journal, config.run_dir.clone(), hosts_file));
+        let run_dir = journal.journal().run_dir.clone();
+        let shared = Arc::new(Shared::new(journal, run_dir, hosts_file));
         let host = |(name, n): (&String, u8)| Host {
             name: name.clone(),
             addr_v4: address::v4(config.subnet_v4, n),
@@ -297,9 +304,8 @@ fn claim(config: &LabConfig, mount: &Path) -> Result<JournalFile> {
         if config.names {
             journal.files.push(folder.join(format!("{id}.hosts")));
         }
-        let log = config.run_dir.as_ref().map(|dir| dir.join("reaper.log"));
-        journal.reaper_log =
-            log.map(std::path::absolute).transpose().map_err(|e| LabError::io("resolve", folder, e))?;
+        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| LabError::io("resolve", dir, e));
+        journal.run_dir = config.run_dir.as_ref().map(absolute).transpose()?;
         if let Some(file) = JournalFile::claim(folder, journal)? {
             return Ok(file);
         }

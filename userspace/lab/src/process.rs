@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::address::check_process_name;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, JOIN_FAILED};
 use crate::error::{LabError, Result};
 use crate::host::Shared;
 use crate::iproute::find_program;
 use crate::journal::ProcessRecord;
 use crate::netns::{enter_netns, on_scratch_thread};
 use crate::procfs::ProcessIdentity;
-
-/// Moves the shell into the cgroup, then becomes the program, which so never runs outside it. `$1` is `cgroup.procs`.
-const JOIN_AND_EXEC: &str = r#"echo $$ > "$1" || exit 125; shift; exec "$@""#;
-
-/// Exit status of the script if the cgroup could not be joined.
-const JOIN_FAILED: i32 = 125;
 
 /// How long a started process gets to show up in its cgroup.
 const JOIN_WAIT: Duration = Duration::from_secs(10);
@@ -410,9 +404,8 @@ impl Inner {
     }
 
     fn spawn(&self) -> Result<Child> {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", JOIN_AND_EXEC, "fissure"]);
-        command.arg(self.cgroup.dir().join("cgroup.procs")).arg(&self.spec.program).args(&self.spec.args);
+        let mut command = self.cgroup.command(Path::new(&self.spec.program));
+        command.args(&self.spec.args);
         command.envs(self.spec.env.iter().map(|(name, value)| (name, value)));
         if let Some(cwd) = &self.spec.cwd {
             command.current_dir(cwd);

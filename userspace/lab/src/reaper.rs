@@ -132,9 +132,9 @@ pub fn reaper_main(journal: &Path) -> std::result::Result<(), LabError> {
     };
     let begun = Instant::now();
     let cleaned = remove_lab(&contents, journal);
-    if let Some(log) = &contents.reaper_log {
+    if let Some(dir) = &contents.run_dir {
         // Only if the folder of the run is still there: nothing is created for the sake of a log.
-        if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(log) {
+        if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("reaper.log")) {
             let _ = write!(file, "the owner of the lab is gone; took {} ms\n{cleaned}", begun.elapsed().as_millis());
         }
     }

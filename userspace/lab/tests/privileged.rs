@@ -247,8 +247,8 @@ fn pause_stands_still_and_resume_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let lab = lab(&["n1"]);
-    println!("paused by {:?}", lab.pause_method());
     let process = ticker(lab.host("n1").unwrap(), &log);
+    println!("paused by {:?}: {process:?} in {lab:?}", lab.pause_method());
     assert!(process.pause().unwrap());
     assert!(!process.pause().unwrap(), "paused already");
     assert!(process.is_paused() && process.is_running());
@@ -273,17 +273,22 @@ fn pause_stands_still_and_resume_goes_on() {
 fn pause_right_after_the_start_holds() {
     let folder = tempfile::tempdir().unwrap();
     let lab = lab(&["n1"]);
-    for n in 0..10 {
+    let mut times = Vec::new();
+    for n in 0..3 {
         let log = folder.path().join(n.to_string());
-        let spec = ProcessSpec::new(format!("p{n}"), "sh").args(["-c", "sleep 0.05; echo late"]).log(&log);
+        let spec = ProcessSpec::new(format!("p{n}"), "sh").args(["-c", "sleep 0.6; echo late"]).log(&log);
+        let begun = Instant::now();
         let process = lab.host("n1").unwrap().spawn(spec).unwrap();
+        let spawned = begun.elapsed();
         assert!(process.pause().unwrap());
-        std::thread::sleep(Duration::from_millis(100));
+        times.push((spawned, begun.elapsed() - spawned));
+        std::thread::sleep(Duration::from_millis(800));
         assert_eq!(length(&log), 0);
         process.resume().unwrap();
         process.wait(SECOND * 5).unwrap().unwrap();
         assert_eq!(count(&log, "late"), 1);
     }
+    println!("spawn, pause: {times:?}");
 }
 
 #[test]
@@ -337,6 +342,30 @@ fn a_lab_that_cannot_be_built_leaves_nothing() {
     assert!(!stdout("ip", &["netns"]).contains("brokenlab"));
     let own = |lab: &fissure_lab::LabSummary| lab.owner_pid == std::process::id();
     assert!(list().unwrap().len() <= before + list().unwrap().iter().filter(|lab| own(lab)).count());
+}
+
+#[test]
+fn labs_hosts_and_processes_may_be_used_from_any_thread() {
+    fn any_thread<T: Send + Sync>() {}
+    any_thread::<Lab>();
+    any_thread::<Host>();
+    any_thread::<fissure_lab::Process>();
+    let lab = lab(&["n1", "n2", "n3"]);
+    std::thread::scope(|scope| {
+        for n in 0..12 {
+            let host = &lab.hosts()[n % 3];
+            scope.spawn(move || {
+                let process = host.spawn(ProcessSpec::new(format!("p{n}"), "sleep").arg("100")).unwrap();
+                for _ in 0..3 {
+                    process.restart().unwrap();
+                }
+                assert!(process.is_running());
+            });
+        }
+    });
+    let journal = std::fs::read_to_string(lab.journal_path()).unwrap();
+    assert_eq!(journal.matches("start_ticks").count(), 12 + 1, "one each, and the owner: {journal}");
+    lab.destroy().unwrap();
 }
 
 #[test]
@@ -491,6 +520,60 @@ fn without_its_watcher_a_killed_lab_is_cleaned_by_the_next() {
         println!("{}", next.cleaned_before());
         owner.child.wait().unwrap();
     }
+}
+
+/// Processes with this variable in their environment: the killed owner's children, wherever they are.
+fn marked(marker: &str) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has_it = |pid: &u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
+    };
+    pids.filter(has_it).filter(|pid| alive(*pid)).collect()
+}
+
+/// Namespaces and cgroups that look like a lab's and have no journal.
+fn unjournaled(cgroups: &Path) -> BTreeSet<String> {
+    let list = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let netns = list(Path::new("/run/netns")).map(name).filter(|name| name.starts_with("fsr-"));
+    let labs = list(cgroups).filter(|entry| entry.path().is_dir()).map(name).map(|id| format!("cgroup {id}"));
+    let id = |name: &String| name.strip_prefix("cgroup ").map_or_else(|| name[4..10].to_owned(), str::to_owned);
+    let journaled = |name: &String| Path::new(&format!("/run/fissure/{}.json", id(name))).exists();
+    netns.chain(labs).filter(|name| id(name) != "f0re1g" && !journaled(name)).collect()
+}
+
+#[test]
+fn an_owner_killed_while_building_leaves_nothing_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let cgroups = lab(&["n1"]).cgroup().parent().unwrap().to_owned();
+    let mut built = 0;
+    for round in 0u64..40 {
+        let value = format!("{}-{round}", std::process::id());
+        let mut owner = Command::new(env!("CARGO_BIN_EXE_fissure-lab-owner"))
+            .args(["own", if round % 2 == 0 { "with" } else { "without" }])
+            .arg(folder.path())
+            .env("FISSURE_TEST_OWNER", &value)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // From before the journal until after the last process.
+        std::thread::sleep(Duration::from_micros(round * 1_700));
+        built += list().unwrap().iter().filter(|lab| lab.owner_pid == owner.id()).count();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        clean(CleanScope::DeadOwners).unwrap();
+        let marker = format!("FISSURE_TEST_OWNER={value}");
+        eventually("every process is gone", SECOND * 3, || marked(&marker).is_empty());
+        eventually("nothing unknown is left", SECOND * 3, || unjournaled(&cgroups).is_empty());
+        assert!(list().unwrap().iter().all(|lab| lab.owner_pid != owner.id()));
+        let mut files = std::fs::read_dir("/run/fissure").into_iter().flatten().flatten();
+        let own = format!(".{}.tmp", owner.id());
+        assert!(files.all(|file| !file.file_name().to_string_lossy().ends_with(&own)));
+    }
+    println!("{built} of 40 were killed with a journal");
+    assert!(built >= 10, "{built}");
 }
 
 #[test]
