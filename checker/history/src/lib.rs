@@ -1,1 +1,42 @@
-//! Histories on disk: Arrow schemas, journal, seal to Parquet, manifest, recover, readers.
+//! Histories on disk: Arrow schemas, journal, seal to Parquet, manifest, recover, readers, importers.
+//!
+//! The room where what happened in a run becomes files, and files become a [`History`] again. Its contract is
+//! `docs/history-schema.md`; a test compares the two. It needs no root and builds on any operating system.
+//!
+//! The life of a run on disk:
+//! 1. [`RunDir::create`] lays the folder out, and the manifest says `running`;
+//! 2. a [`journal::Journal`] takes events from a [`journal::Recorder`] and appends them, batch by batch, with a checksum
+//!    each, to one Arrow IPC stream per table;
+//! 3. [`seal()`] pairs invocations with completions, checks the invariants and writes Parquet; [`recover()`] does the same
+//!    for a run whose process died;
+//! 4. [`read`] gives the rows back.
+//!
+//! Invariants:
+//! * what [`journal::Recorder::flush`] acknowledged survives the death of the process, whenever it comes;
+//! * damage is never read as data: every batch of a journal and every sealed file is checked against its checksum, and a
+//!   torn tail is cut, counted and reported;
+//! * a sealed folder appears as a whole: parts are written beside their place, synced, and renamed.
+//!
+//! [`History`]: fissure_checker::History
+
+mod columns;
+mod error;
+pub mod journal;
+pub mod manifest;
+mod ops_table;
+mod parquet_file;
+pub mod read;
+mod recover;
+pub mod rows;
+mod run_dir;
+pub mod schema;
+mod seal;
+
+pub use error::Error;
+pub use manifest::{Manifest, RunState};
+pub use read::{RunHistory, read_history};
+pub use recover::{RecoverReport, recover};
+pub use parquet_file::FileSum;
+pub use run_dir::{DEFAULT_STORE, RunDir, RunEntry, rfc3339, wall_ns};
+pub use schema::{SCHEMA_VERSION, Table};
+pub use seal::{SealReport, TornTail, seal};

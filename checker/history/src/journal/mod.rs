@@ -1,0 +1,427 @@
+//! The journal: what a run records while it goes on.
+//!
+//! A [`Recorder`] puts events into buffers in memory; one writer thread turns them into record batches and appends them
+//! to one file per table, at the latest [`FLUSH_INTERVAL`] after they were recorded. What was written survives the death
+//! of the process; it is synced to the disk, and so survives a power failure, when the journal is finished.
+//!
+//! Invariants:
+//! * places in the total order are recorded in increasing order, so a prefix of the journal is a prefix of the run;
+//! * memory is bounded: a recorder that is faster than the disk waits;
+//! * after an error of the disk nothing more is written, and every later call returns that error.
+
+pub(crate) mod events;
+pub(crate) mod frames;
+pub(crate) mod writer;
+
+pub use frames::TornTail;
+
+use crate::error::Error;
+use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NodeRow};
+use crate::run_dir::RunDir;
+use events::{EventBuffer, EventHead};
+use fissure_checker::{Call, Mop};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Longest time that a recorded event stays in memory.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Buffered events that make the writer start before [`FLUSH_INTERVAL`] is over.
+const BATCH_EVENTS: usize = 16 * 1024;
+
+/// Buffered micro-operations and list elements that do the same.
+const BATCH_ELEMENTS: usize = 1024 * 1024;
+
+/// Buffers this many times larger make the recorder wait for the writer.
+const FULL_FACTOR: usize = 16;
+
+/// An invocation.
+#[derive(Clone, Copy, Debug)]
+pub struct InvokeEvent<'a> {
+    /// Number of the operation, chosen by the run and used again in its completion. Sealing renumbers operations densely.
+    pub op_id: u64,
+    /// Logical process.
+    pub process: i64,
+    /// Node that the client talks to.
+    pub node: Option<&'a Arc<str>>,
+    /// Phase of the run.
+    pub phase: &'a Arc<str>,
+    /// What is asked.
+    pub call: &'a Call,
+    /// Place in the total order of events.
+    pub seq: u64,
+    /// CLOCK_MONOTONIC, ns.
+    pub t_ns: i64,
+    /// SO_COOKIE of the client's socket, if it is connected already.
+    pub conn_cookie: Option<u64>,
+}
+
+/// How an operation completed.
+#[derive(Clone, Copy, Debug)]
+pub enum Completed<'a> {
+    /// It took effect; the call with its reads filled in.
+    Ok(&'a Call),
+    /// It certainly did not take effect.
+    Fail {
+        /// Short machine-readable cause.
+        code: &'a str,
+        /// The error in words.
+        text: &'a str,
+    },
+    /// Nobody knows.
+    Info {
+        /// Short machine-readable cause.
+        code: &'a str,
+        /// The error in words.
+        text: &'a str,
+    },
+}
+
+/// A completion.
+#[derive(Clone, Copy, Debug)]
+pub struct CompleteEvent<'a> {
+    /// Number of the operation, as in its invocation.
+    pub op_id: u64,
+    /// Place in the total order of events.
+    pub seq: u64,
+    /// CLOCK_MONOTONIC, ns.
+    pub t_ns: i64,
+    /// How it ended.
+    pub completed: Completed<'a>,
+    /// SO_COOKIE of the socket that carried it.
+    pub conn_cookie: Option<u64>,
+}
+
+/// Why something could not be recorded.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The disk refused; nothing more is recorded.
+    #[error("the journal cannot be written: {0}")]
+    Write(#[from] Error),
+    /// Events must be recorded in their total order.
+    #[error("event {seq} of operation {op_id} was recorded after event {last}")]
+    OutOfOrder {
+        /// Operation of the event.
+        op_id: u64,
+        /// Place of the event.
+        seq: u64,
+        /// Greatest place recorded before.
+        last: u64,
+    },
+    /// An `ok` must say what its reads saw.
+    #[error("operation {op_id} completed ok, but a read of key {key} has no result")]
+    UnknownRead {
+        /// The operation.
+        op_id: u64,
+        /// Key of the read.
+        key: i64,
+    },
+    /// The journal was finished.
+    #[error("the journal is finished")]
+    Finished,
+}
+
+/// Everything recorded and not yet written.
+#[derive(Default)]
+struct Pending {
+    events: EventBuffer,
+    faults: Vec<FaultRow>,
+    injections: Vec<InjectionRow>,
+    connections: Vec<ConnectionRow>,
+    nodes: Vec<NodeRow>,
+    clocks: Vec<ClockRow>,
+}
+
+impl Pending {
+    /// Whether the buffers hold `factor` times what makes a good batch.
+    fn holds(&self, factor: usize) -> bool {
+        self.events.len() + self.injections.len() >= BATCH_EVENTS * factor
+            || self.events.elements() >= BATCH_ELEMENTS * factor
+    }
+}
+
+#[derive(Default)]
+struct State {
+    pending: Pending,
+    /// Number of things recorded, and of those written.
+    recorded: u64,
+    written: u64,
+    /// Greatest place in the total order recorded, and written.
+    last_seq: Option<u64>,
+    acknowledged: Option<u64>,
+    flush_wanted: bool,
+    finish: Finish,
+    error: Option<Error>,
+}
+
+/// How far the journal is on its way to being closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Finish {
+    #[default]
+    Open,
+    /// Write what is pending; mark the files as complete if `bool`.
+    Asked(bool),
+    Done,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// The writer waits here for work.
+    work: Condvar,
+    /// Recorders wait here for room, and for what they recorded to be written.
+    progress: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held leaves at worst a half-pushed event, and the run has failed anyway: the
+        // state is still good enough to report errors.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The journal of one run, with its writer thread.
+pub struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a finished journal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalReport {
+    /// Events of operations and rows of the other tables.
+    pub recorded: u64,
+}
+
+impl Journal {
+    /// Creates the journal files of a run and starts the writer thread.
+    ///
+    /// # Errors
+    /// If a file cannot be created, or exists already, or the thread cannot be started.
+    pub fn create(run: &RunDir) -> Result<Self, Error> {
+        let dir = run.journal_dir();
+        std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+        let writer = writer::Writer::create(&dir)?;
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), progress: Condvar::new() });
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&theirs))
+            .map_err(Error::io("start the writer of", &dir))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A recorder. Recorders are cheap, and several threads may have one each; events of operations must come from one.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        Recorder { shared: self.shared.clone() }
+    }
+
+    /// Writes what is pending, marks the files as complete, syncs them, and ends the thread.
+    ///
+    /// # Errors
+    /// The error that stopped the writer, now or earlier.
+    pub fn finish(mut self) -> Result<JournalReport, Error> {
+        self.close(true);
+        let state = self.shared.lock();
+        match &state.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(JournalReport { recorded: state.recorded }),
+        }
+    }
+
+    fn close(&mut self, complete: bool) {
+        let Some(thread) = self.thread.take() else { return };
+        self.shared.lock().finish = Finish::Asked(complete);
+        self.shared.work.notify_one();
+        // The thread's own guard has recorded a panic as the journal's error.
+        let _ = thread.join();
+    }
+}
+
+impl Drop for Journal {
+    /// Writes what is pending, but does not call the journal complete: whoever wanted that has called
+    /// [`Journal::finish`].
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+/// Records events into the journal. See the module for what it promises.
+#[derive(Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+fn check_order(state: &State, op_id: u64, seq: u64) -> Result<(), RecordError> {
+    match state.last_seq {
+        Some(last) if seq <= last => Err(RecordError::OutOfOrder { op_id, seq, last }),
+        _ => Ok(()),
+    }
+}
+
+/// The key of the first read without result.
+fn unknown_read(call: &Call) -> Option<i64> {
+    match call {
+        Call::Read { key, value: None } => Some(*key),
+        Call::Txn(mops) => mops.iter().find_map(|mop| match mop {
+            Mop::ReadList { key, list: None } | Mop::Read { key, value: None } => Some(*key),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+impl Recorder {
+    /// Locks the state with room in the buffers, or says why nothing can be recorded.
+    fn room(&self) -> Result<MutexGuard<'_, State>, RecordError> {
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(error) = &state.error {
+                return Err(RecordError::Write(error.clone()));
+            }
+            if state.finish != Finish::Open {
+                return Err(RecordError::Finished);
+            }
+            if !state.pending.holds(FULL_FACTOR) {
+                return Ok(state);
+            }
+            state = self.shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Counts what was just pushed, and wakes the writer if that makes a batch.
+    fn pushed(&self, mut state: MutexGuard<'_, State>, had_batch: bool) {
+        state.recorded += 1;
+        let wake = !had_batch && state.pending.holds(1);
+        drop(state);
+        if wake {
+            self.shared.work.notify_one();
+        }
+    }
+
+    fn push(&self, push: impl FnOnce(&mut Pending)) -> Result<(), RecordError> {
+        let mut state = self.room()?;
+        let had_batch = state.pending.holds(1);
+        push(&mut state.pending);
+        self.pushed(state, had_batch);
+        Ok(())
+    }
+
+    /// Records an invocation.
+    ///
+    /// # Errors
+    /// If the disk failed earlier, or `seq` is not greater than every one before.
+    pub fn invoke(&self, event: InvokeEvent<'_>) -> Result<(), RecordError> {
+        let mut state = self.room()?;
+        check_order(&state, event.op_id, event.seq)?;
+        let had_batch = state.pending.holds(1);
+        state.last_seq = Some(event.seq);
+        let InvokeEvent { op_id, process, node, phase, call, seq, t_ns, conn_cookie } = event;
+        state.pending.events.push_invoke(EventHead { op_id, seq, t_ns, conn_cookie }, process, node, phase, call);
+        self.pushed(state, had_batch);
+        Ok(())
+    }
+
+    /// Records a completion.
+    ///
+    /// # Errors
+    /// If the disk failed earlier, `seq` is not greater than every one before, or an `ok` has a read without result.
+    pub fn complete(&self, event: CompleteEvent<'_>) -> Result<(), RecordError> {
+        let CompleteEvent { op_id, seq, t_ns, completed, conn_cookie } = event;
+        if let Completed::Ok(call) = completed
+            && let Some(key) = unknown_read(call)
+        {
+            return Err(RecordError::UnknownRead { op_id, key });
+        }
+        let mut state = self.room()?;
+        check_order(&state, op_id, seq)?;
+        let had_batch = state.pending.holds(1);
+        state.last_seq = Some(seq);
+        let head = EventHead { op_id, seq, t_ns, conn_cookie };
+        match completed {
+            Completed::Ok(call) => state.pending.events.push_ok(head, call),
+            Completed::Fail { code, text } => state.pending.events.push_error(head, true, code, text),
+            Completed::Info { code, text } => state.pending.events.push_error(head, false, code, text),
+        }
+        self.pushed(state, had_batch);
+        Ok(())
+    }
+
+    /// Records a fault: once when it is put in force, once more when it is lifted.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn fault(&self, row: FaultRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.faults.push(row))
+    }
+
+    /// Records what the kernel did to a packet.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn injection(&self, row: InjectionRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.injections.push(row))
+    }
+
+    /// Records a connection: once when it is opened, once more when it is closed.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn connection(&self, row: ConnectionRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.connections.push(row))
+    }
+
+    /// Records something in the life of a node.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn node(&self, row: NodeRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.nodes.push(row))
+    }
+
+    /// Records a pair of times.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn clock(&self, row: ClockRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.clocks.push(row))
+    }
+
+    /// Waits until everything recorded before is written: it survives the death of the process from now on.
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn flush(&self) -> Result<(), RecordError> {
+        let mut state = self.shared.lock();
+        let wanted = state.recorded;
+        while state.written < wanted {
+            if let Some(error) = &state.error {
+                return Err(RecordError::Write(error.clone()));
+            }
+            if state.finish == Finish::Done {
+                return Err(RecordError::Finished);
+            }
+            state.flush_wanted = true;
+            self.shared.work.notify_one();
+            state = self.shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Place of the last event that is written and so survives the death of the process; `None`: none is.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.shared.lock().acknowledged
+    }
+
+    /// The error that stopped the journal, if one did.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        self.shared.lock().error.clone()
+    }
+}

@@ -1,0 +1,237 @@
+//! Parquet files of one table: written in parts, each with checksums; read back only if they fit.
+//!
+//! The Parquet library does not write page checksums, so there are two others. `checksums.json` beside the tables has
+//! length and CRC-32 of every file. And each file carries, in the metadata of its footer, the CRC-32 of everything
+//! before the footer, so that a single file that was copied out of its run can still be checked.
+
+use crate::error::Error;
+use crate::schema::{SCHEMA_VERSION, TABLE_KEY, Table, VERSION_KEY};
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Rows of one part file.
+pub(crate) const PART_ROWS: usize = 1_000_000;
+
+/// Rows of one row group: what a reader can skip or hold at once.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// Key under which the footer has length and CRC-32 of what comes before it.
+const CRC_KEY: &str = "fissure.data_crc32";
+
+/// Size and checksum of one sealed file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Path below the folder of the tables, with `/`.
+    pub path: String,
+    /// Table it belongs to.
+    pub table: String,
+    /// Rows.
+    pub rows: u64,
+    /// Length of the file.
+    pub bytes: u64,
+    /// CRC-32 (IEEE) of the file.
+    pub crc32: u32,
+}
+
+/// A file that knows length and checksum of what went through it.
+struct SummedFile {
+    file: File,
+    hasher: crc32fast::Hasher,
+    bytes: u64,
+}
+
+impl Write for SummedFile {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(buf)?;
+        self.hasher.update(&buf[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn properties(table: Table) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("fissure ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    for field in table.schema().fields() {
+        // Numbers that go up, or nearly: the differences are small. Everything else repeats, and a dictionary is best.
+        let rising = matches!(
+            field.name().as_str(),
+            "op_id" | "invoke_seq" | "complete_seq" | "event_seq" | "packet_index" | "t_ns" | "wall_ns"
+        ) || field.name().ends_with("_ns");
+        if rising && *field.data_type() == DataType::Int64 {
+            let path = ColumnPath::from(field.name().as_str());
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    builder.build()
+}
+
+/// Writes the parts of one table.
+pub(crate) struct TableWriter {
+    table: Table,
+    /// Folder of all tables, to name files relative to it.
+    root: PathBuf,
+    part: Option<(PathBuf, ArrowWriter<SummedFile>, usize)>,
+    done: Vec<FileSum>,
+}
+
+impl TableWriter {
+    /// Starts writing a table below `root`.
+    pub(crate) fn create(root: &Path, table: Table) -> Result<Self, Error> {
+        let dir = root.join(table.name());
+        std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+        Ok(Self { table, root: root.to_owned(), part: None, done: Vec::new() })
+    }
+
+    /// Path of the part that is being written, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root.join(self.table.name()).join(format!("part-{:05}.parquet", self.done.len()))
+    }
+
+    /// Appends rows; a batch is never split over two parts.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        if self.part.as_ref().is_some_and(|(_, _, rows)| rows + batch.num_rows() > PART_ROWS) {
+            self.close_part()?;
+        }
+        if self.part.is_none() {
+            self.part = Some(self.open_part()?);
+        }
+        if let Some((path, writer, rows)) = &mut self.part {
+            writer.write(batch).map_err(Error::format(path))?;
+            *rows += batch.num_rows();
+        }
+        Ok(())
+    }
+
+    fn open_part(&self) -> Result<(PathBuf, ArrowWriter<SummedFile>, usize), Error> {
+        let path = self.path();
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let file = SummedFile { file, hasher: crc32fast::Hasher::new(), bytes: 0 };
+        let writer = ArrowWriter::try_new(file, self.table.schema(), Some(properties(self.table)))
+            .map_err(Error::format(&path))?;
+        Ok((path, writer, 0))
+    }
+
+    fn close_part(&mut self) -> Result<(), Error> {
+        let Some((path, mut writer, rows)) = self.part.take() else { return Ok(()) };
+        writer.flush().map_err(Error::format(&path))?;
+        writer.sync().map_err(Error::io("write", &path))?;
+        let data = writer.inner();
+        let (length, crc) = (data.bytes, data.hasher.clone().finalize());
+        writer.append_key_value_metadata(KeyValue::new(VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()));
+        writer.append_key_value_metadata(KeyValue::new(TABLE_KEY.to_owned(), self.table.name().to_owned()));
+        writer.append_key_value_metadata(KeyValue::new(CRC_KEY.to_owned(), format!("{length}:{crc:08x}")));
+        let file = writer.into_inner().map_err(Error::format(&path))?;
+        file.file.sync_all().map_err(Error::io("sync", &path))?;
+        let name = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let (table, rows) = (self.table.name().to_owned(), rows as u64);
+        self.done.push(FileSum { path: name, table, rows, bytes: file.bytes, crc32: file.hasher.finalize() });
+        Ok(())
+    }
+
+    /// Closes the last part; a table without rows gets one part without rows, so that every table can be read.
+    pub(crate) fn finish(mut self) -> Result<Vec<FileSum>, Error> {
+        if self.part.is_none() && self.done.is_empty() {
+            self.part = Some(self.open_part()?);
+        }
+        self.close_part()?;
+        crate::manifest::sync_dir(&self.root.join(self.table.name()))?;
+        Ok(self.done)
+    }
+}
+
+/// Checks a sealed file against its line in `checksums.json`.
+pub(crate) fn verify_whole(path: &Path, sum: &FileSum) -> Result<(), Error> {
+    let length = std::fs::metadata(path).map_err(Error::io("inspect", path))?.len();
+    let corrupt = |detail: String| Error::Corrupt { path: path.to_owned(), place: "its whole".to_owned(), detail };
+    if length != sum.bytes {
+        return Err(corrupt(format!("it has {length} bytes, but {} were written", sum.bytes)));
+    }
+    let crc = crc_of(path, length)?;
+    if crc != sum.crc32 {
+        return Err(corrupt(format!("its CRC-32 is {crc:08x}, but was {:08x} when it was written", sum.crc32)));
+    }
+    Ok(())
+}
+
+/// CRC-32 of the first `length` bytes of a file.
+fn crc_of(path: &Path, length: u64) -> Result<u32, Error> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let mut file = file.take(length);
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        if read == 0 {
+            return Ok(hasher.finalize());
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+fn key_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+}
+
+/// Opens one Parquet file of a table: the version must be known, and the checksum in its footer must fit if it has one
+/// (files that others wrote have none).
+pub(crate) fn open(path: &Path, table: Table) -> Result<ParquetRecordBatchReader, Error> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::format(path))?;
+    let metadata = builder.metadata();
+    if let Some(found) = key_value(metadata, VERSION_KEY) {
+        let found: u32 = found.parse().map_err(|_| Error::Format {
+            path: path.to_owned(),
+            detail: format!("`{found}` is not a schema version"),
+        })?;
+        if found > SCHEMA_VERSION {
+            return Err(Error::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
+        }
+    }
+    if let Some(found) = key_value(metadata, TABLE_KEY)
+        && found != table.name()
+    {
+        let detail = format!("this is the table `{found}`, not `{}`", table.name());
+        return Err(Error::Format { path: path.to_owned(), detail });
+    }
+    if let Some(sum) = key_value(metadata, CRC_KEY) {
+        verify_data(path, sum)?;
+    }
+    builder.with_batch_size(16 * 1024).build().map_err(Error::format(path))
+}
+
+fn verify_data(path: &Path, sum: &str) -> Result<(), Error> {
+    let parsed = sum.split_once(':').and_then(|(length, crc)| {
+        Some((length.parse::<u64>().ok()?, u32::from_str_radix(crc, 16).ok()?))
+    });
+    let fits = match parsed {
+        Some((length, crc)) => crc_of(path, length)? == crc,
+        None => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let detail = "the checksum of the rows does not fit".to_owned();
+    Err(Error::Corrupt { path: path.to_owned(), place: "its data".to_owned(), detail })
+}
