@@ -330,7 +330,7 @@ fn register(section: &mut Section, problems: &mut Problems) -> RegisterPlan {
     RegisterPlan {
         keys: keys.unwrap_or(10),
         ops_per_key: ops_per_key.unwrap_or(200),
-        values: values.unwrap_or(Values::Small(5)),
+        values: values.unwrap_or(Values::Unique),
         mix: mix.unwrap_or(Mix { read: 2, write: 1, cas: 1 }),
     }
 }

@@ -51,24 +51,24 @@ fn a_planned_scenario_explained() {
         "demo-partition-leader",
         42,
         expect![[r#"
-        demo-partition-leader, with seed 42
+            demo-partition-leader, with seed 42
 
-        5 nodes of demo (n1, n2, n3, n4, n5), with the bug stale-reads: a leader reads without asking a quorum whether it still leads.
-        Workload register: 10 processes, 300/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 8 keys at a time, 400 operations each, values 0 to 4; judged as linearizable.
-        Workload list-append: 5 processes, 150/s in all, time-out 1s; transactions of 1 to 4 appends and reads over 5 keys at a time (some of them hot), 64 appends each; judged as strict-serializable.
-        The run has 3s of warm-up, 34s of faults, 5s to heal, and at most 15s for final reads.
+            5 nodes of demo (n1, n2, n3, n4, n5), with the bug stale-reads: a leader reads without asking a quorum whether it still leads.
+            Workload register: 10 processes, 300/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 8 keys at a time, 400 operations each, unique values; judged as linearizable.
+            Workload list-append: 5 processes, 150/s in all, time-out 1s; transactions of 1 to 4 appends and reads over 5 keys at a time (some of them hot), 64 appends each; judged as strict-serializable.
+            The run has 3s of warm-up, 34s of faults, 5s to heal, and at most 15s for final reads.
 
-        Faults, from the start of the faults phase:
-           1  2s to 8s    isolate the leader: isolate the leader from all other nodes
-           2  14s to 20s  isolate the leader: isolate the leader from all other nodes
-           3  26s to 32s  isolate the leader: isolate the leader from all other nodes
+            Faults, from the start of the faults phase:
+               1  2s to 8s    isolate the leader: isolate the leader from all other nodes
+               2  14s to 20s  isolate the leader: isolate the leader from all other nodes
+               3  26s to 32s  isolate the leader: isolate the leader from all other nodes
 
-                                 0s         10s        20s        30s        40s         50s
-        time                     |----------|----------|----------|----------|-----------|-------
-        phase                    wwwwffffffffffffffffffffffffffffffffffffffhhhhhhrrrrrrrrrrrrrrrr
-        isolate the leader       .....#######.......######.......#######.........................
-        phases: w warm-up, f faults, h heal, r final reads (at most)
-    "#]],
+                                     0s         10s        20s        30s        40s         50s
+            time                     |----------|----------|----------|----------|-----------|-------
+            phase                    wwwwffffffffffffffffffffffffffffffffffffffhhhhhhrrrrrrrrrrrrrrrr
+            isolate the leader       .....#######.......######.......#######.........................
+            phases: w warm-up, f faults, h heal, r final reads (at most)
+        "#]],
     );
 }
 
@@ -78,27 +78,27 @@ fn a_random_scenario_explained() {
         "demo-random-faults",
         7,
         expect![[r#"
-        demo-random-faults, with seed 7
+            demo-random-faults, with seed 7
 
-        5 nodes of demo (n1, n2, n3, n4, n5), with no bug switched on.
-        Workload register: 10 processes, 300/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 10 keys at a time, 200 operations each, values 0 to 4; judged as linearizable.
-        Workload list-append: 5 processes, 150/s in all, time-out 1s; transactions of 1 to 4 appends and reads over 5 keys at a time (some of them hot), 64 appends each; judged as strict-serializable.
-        The run has 3s of warm-up, 1m of faults, 10s to heal, and at most 15s for final reads.
+            5 nodes of demo (n1, n2, n3, n4, n5), with no bug switched on.
+            Workload register: 10 processes, 300/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 10 keys at a time, 200 operations each, unique values; judged as linearizable.
+            Workload list-append: 5 processes, 150/s in all, time-out 1s; transactions of 1 to 4 appends and reads over 5 keys at a time (some of them hot), 64 appends each; judged as strict-serializable.
+            The run has 3s of warm-up, 1m of faults, 10s to heal, and at most 15s for final reads.
 
-        Faults, from the start of the faults phase:
-           1  5.479s to 10.479s   nemesis: cut a random half of the nodes from the other
-           2  14.881s to 19.881s  nemesis: drop 30% of packets between one node and all nodes
-           3  22.016s to 27.016s  nemesis: drop 50% of packets between the leader and all nodes
-           4  30.999s to 35.999s  nemesis: kill a minority; restart at the end
-           5  40.981s to 45.981s  nemesis: pause a minority; continue at the end
-           6  49.912s to 54.912s  nemesis: isolate a minority from all other nodes
+            Faults, from the start of the faults phase:
+               1  5.479s to 10.479s   nemesis: cut a random half of the nodes from the other
+               2  14.881s to 19.881s  nemesis: drop 30% of packets between one node and all nodes
+               3  22.016s to 27.016s  nemesis: drop 50% of packets between the leader and all nodes
+               4  30.999s to 35.999s  nemesis: kill a minority; restart at the end
+               5  40.981s to 45.981s  nemesis: pause a minority; continue at the end
+               6  49.912s to 54.912s  nemesis: isolate a minority from all other nodes
 
-                                 0s     10s    20s    30s     40s    50s    1m     70s     80s
-        time                     |------|------|------|-------|------|------|------|-------|-----
-        phase                    wwwfffffffffffffffffffffffffffffffffffffffffffhhhhhhhhrrrrrrrrrr
-        nemesis                  ......###....###..###...####...####...####......................
-        phases: w warm-up, f faults, h heal, r final reads (at most)
-    "#]],
+                                     0s     10s    20s    30s     40s    50s    1m     70s     80s
+            time                     |------|------|------|-------|------|------|------|-------|-----
+            phase                    wwwfffffffffffffffffffffffffffffffffffffffffffhhhhhhhhrrrrrrrrrr
+            nemesis                  ......###....###..###...####...####...####......................
+            phases: w warm-up, f faults, h heal, r final reads (at most)
+        "#]],
     );
 }
 
@@ -108,21 +108,21 @@ fn a_fault_that_cannot_fire_explained() {
         "never-fires",
         1,
         expect![[r#"
-        never-fires, with seed 1
+            never-fires, with seed 1
 
-        3 nodes of demo (n1, n2, n3), with no bug switched on.
-        Workload register: 6 processes, 100/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 10 keys at a time, 200 operations each, values 0 to 4; judged as linearizable.
-        The run has 1s of warm-up, 8s of faults, 2s to heal, and at most 15s for final reads.
+            3 nodes of demo (n1, n2, n3), with no bug switched on.
+            Workload register: 6 processes, 100/s in all, time-out 1s; read, write and cas in proportion 2:1:1 over 10 keys at a time, 200 operations each, unique values; judged as linearizable.
+            The run has 1s of warm-up, 8s of faults, 2s to heal, and at most 15s for final reads.
 
-        Faults, from the start of the faults phase:
-           1  1s to 6s  lose UDP: drop all UDP packets from n1 to n2
+            Faults, from the start of the faults phase:
+               1  1s to 6s  lose UDP: drop all UDP packets from n1 to n2
 
-                                 0s          5s          10s         15s          20s         25s
-        time                     |-----------|-----------|-----------|------------|-----------|--
-        phase                    wwwffffffffffffffffffffhhhhhrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr
-        lose UDP                 ....#############...............................................
-        phases: w warm-up, f faults, h heal, r final reads (at most)
-    "#]],
+                                     0s          5s          10s         15s          20s         25s
+            time                     |-----------|-----------|-----------|------------|-----------|--
+            phase                    wwwffffffffffffffffffffhhhhhrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr
+            lose UDP                 ....#############...............................................
+            phases: w warm-up, f faults, h heal, r final reads (at most)
+        "#]],
     );
 }
 

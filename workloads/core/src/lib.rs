@@ -9,11 +9,13 @@
 //! When in doubt, `info`.
 
 pub mod client;
+pub mod dice;
 pub mod generator;
 pub mod simulate;
 pub mod target;
 
 pub use client::{Client, Completion, Connection, ErrorInfo};
+pub use dice::Dice;
 pub use fissure_checker::op::{Call, Mop, Outcome};
 pub use generator::{Generator, Next, Worker};
 pub use target::{Cluster, Node, ProcessSpec, Target, TargetError};
