@@ -17,18 +17,6 @@ use toml::de::{DeTable, DeValue};
 const NODES_MAX: u64 = 50;
 /// Most worker slots of a workload.
 const CONCURRENCY_MAX: u64 = 10_000;
-/// Models by which a `register` history can be judged.
-const REGISTER_MODELS: [&str; 1] = ["linearizable"];
-/// Models by which a `list-append` history can be judged, strongest first.
-const TXN_MODELS: [&str; 7] = [
-    "strict-serializable",
-    "strong-session-serializable",
-    "serializable",
-    "snapshot-isolation",
-    "repeatable-read",
-    "read-committed",
-    "read-uncommitted",
-];
 
 /// Reads a scenario. The plan is there exactly if there is no problem; problems are in the order of the source.
 #[must_use]
@@ -257,13 +245,13 @@ fn workload(mut section: Section, node_count: usize, problems: &mut Problems) ->
     let concurrency = section.take("concurrency").and_then(|item| concurrency(&item, node_count, problems));
     let timeout_ns = section.take("timeout").and_then(|item| table::positive_duration(&item, problems));
     let model = section.take("model");
-    let (kind, models) = match kind? {
-        Kind::Register => (WorkloadKind::Register(register(&mut section, problems)), &REGISTER_MODELS[..]),
-        Kind::ListAppend => (WorkloadKind::ListAppend(list_append(&mut section, problems)), &TXN_MODELS[..]),
+    let kind = match kind? {
+        Kind::Register => WorkloadKind::Register(register(&mut section, problems)),
+        Kind::ListAppend => WorkloadKind::ListAppend(list_append(&mut section, problems)),
     };
     refuse_foreign_keys(&mut section, &kind, problems);
     section.finish(problems);
-    let models: Vec<(&str, &str)> = models.iter().map(|model| (*model, *model)).collect();
+    let models: Vec<(&str, &str)> = kind.models().iter().map(|model| (*model, *model)).collect();
     let model = model.and_then(|item| table::word(&item, &models, problems)).unwrap_or(models[0].0);
     Some(WorkloadPlan {
         name: name.unwrap_or_else(|| kind.name().to_owned()),

@@ -84,6 +84,23 @@ impl WorkloadKind {
             WorkloadKind::ListAppend(_) => "list-append",
         }
     }
+
+    /// Consistency models that its history can be judged by; the first is the one unless another is asked for.
+    #[must_use]
+    pub fn models(&self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::Register(_) => &["linearizable"],
+            WorkloadKind::ListAppend(_) => &[
+                "strict-serializable",
+                "strong-session-serializable",
+                "serializable",
+                "snapshot-isolation",
+                "repeatable-read",
+                "read-committed",
+                "read-uncommitted",
+            ],
+        }
+    }
 }
 
 /// Options of `register`.

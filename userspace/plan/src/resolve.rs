@@ -29,7 +29,8 @@ pub struct Situation {
 pub struct ResolvedFault {
     /// The fault in words, with names.
     pub description: String,
-    /// Nodes that it is aimed at, in the order of the cluster: those that are killed, paused, or that lose packets.
+    /// Nodes that it is aimed at, in the order of the cluster: those that are killed, paused or isolated; the smaller side
+    /// of a drop; all, where no side is the victim.
     pub nodes: Vec<String>,
     /// What to do.
     pub kind: ResolvedKind,
@@ -70,12 +71,10 @@ pub enum ResolveError {
         selector: String,
     },
     /// The hosts that it came to have no link between them.
-    #[error("there is nothing to cut: {from} and {to} have no link between them")]
+    #[error("there is nothing to cut: {description}")]
     NothingToCut {
-        /// One side.
-        from: String,
-        /// The other side.
-        to: String,
+        /// What would have been done, in words.
+        description: String,
     },
 }
 
@@ -181,9 +180,10 @@ impl Picker<'_> {
         if drop.both {
             links.extend(one_way(&to, &from));
         }
+        let aim = self.smaller(&from, &to);
         let (from, to) = (list(&from) + remark(&drop.from), list(&to) + remark(&drop.to));
         let description = format!("drop {} {} {from} {} {to}", drop.filter, between.0, between.1);
-        self.packets(description, links, drop.filter, &from, &to)
+        self.packets(description, links, drop.filter, aim)
     }
 
     fn two_sides(&mut self, from: &Selector, to: &Selector) -> Result<(Vec<String>, Vec<String>), ResolveError> {
@@ -198,57 +198,73 @@ impl Picker<'_> {
         match partition {
             PartitionSpec::Halves => {
                 let (first, second) = nodes.split_at(nodes.len() / 2);
-                self.cut(first, second, |a, b| format!("cut {a} from {b}"))
+                let description = format!("cut {} from {}", list(first), list(second));
+                self.cut(description, first, second, nodes.clone())
             }
             PartitionSpec::RandomHalves => {
-                let mut shuffled = nodes;
-                self.dice.shuffle(&mut shuffled);
-                let mut second = shuffled.split_off(shuffled.len() / 2);
-                self.in_order(&mut shuffled);
-                self.in_order(&mut second);
-                self.cut(&shuffled, &second, |a, b| format!("cut {a} from {b}"))
+                let (first, second) = self.random_halves(nodes.clone());
+                let description = format!("cut {} from {}", list(&first), list(&second));
+                self.cut(description, &first, &second, nodes)
             }
             PartitionSpec::Isolate(selector) => {
                 let chosen = self.select(selector, &nodes, &[])?;
                 let others: Vec<String> = nodes.into_iter().filter(|node| !chosen.contains(node)).collect();
-                let remark = remark(selector);
-                self.cut(&chosen, &others, |a, b| format!("isolate {a}{remark} from {b}"))
+                let description = format!("isolate {}{} from {}", list(&chosen), remark(selector), list(&others));
+                self.cut(description, &chosen, &others, self.only_nodes(&chosen))
             }
             PartitionSpec::Bridge => {
-                let mut shuffled = nodes;
-                self.dice.shuffle(&mut shuffled);
-                let bridge = shuffled.pop().unwrap_or_default();
-                let mut second = shuffled.split_off(shuffled.len() / 2);
-                self.in_order(&mut shuffled);
-                self.in_order(&mut second);
-                self.cut(&shuffled, &second, |a, b| format!("cut {a} from {b}, with {bridge} in touch with both"))
+                let mut rest = nodes.clone();
+                self.dice.shuffle(&mut rest);
+                let bridge = rest.pop().unwrap_or_default();
+                let (first, second) = self.random_halves(rest);
+                let (a, b) = (list(&first), list(&second));
+                self.cut(format!("cut {a} from {b}, with {bridge} in touch with both"), &first, &second, nodes)
             }
             PartitionSpec::MajoritiesRing => self.majorities_ring(nodes),
             PartitionSpec::OneWay { from, to } => {
                 let (from_hosts, to_hosts) = self.two_sides(from, to)?;
                 let links = one_way(&from_hosts, &to_hosts);
+                let aim = self.smaller(&from_hosts, &to_hosts);
                 let (from, to) = (list(&from_hosts) + remark(from), list(&to_hosts) + remark(to));
-                let description = format!("drop all packets from {from} to {to}");
-                self.packets(description, links, PacketFilter::ALL, &from, &to)
+                self.packets(format!("drop all packets from {from} to {to}"), links, PacketFilter::ALL, aim)
             }
         }
+    }
+
+    fn random_halves(&mut self, mut nodes: Vec<String>) -> (Vec<String>, Vec<String>) {
+        self.dice.shuffle(&mut nodes);
+        let mut second = nodes.split_off(nodes.len() / 2);
+        self.in_order(&mut nodes);
+        self.in_order(&mut second);
+        (nodes, second)
+    }
+
+    fn only_nodes(&self, hosts: &[String]) -> Vec<String> {
+        hosts.iter().filter(|host| self.situation.nodes.contains(host)).cloned().collect()
+    }
+
+    /// The nodes of the smaller side, of the first if both are as large; a side without nodes does not count.
+    fn smaller(&self, first: &[String], second: &[String]) -> Vec<String> {
+        let (first, second) = (self.only_nodes(first), self.only_nodes(second));
+        if first.is_empty() || (!second.is_empty() && second.len() < first.len()) { second } else { first }
     }
 
     /// Cuts two groups from each other, both ways.
     fn cut(
         &self,
+        description: String,
         first: &[String],
         second: &[String],
-        describe: impl Fn(&str, &str) -> String,
+        aim: Vec<String>,
     ) -> Result<ResolvedFault, ResolveError> {
         let mut links = one_way(first, second);
         links.extend(one_way(second, first));
-        let (first, second) = (list(first), list(second));
-        self.packets(describe(&first, &second), links, PacketFilter::ALL, &first, &second)
+        self.packets(description, links, PacketFilter::ALL, aim)
     }
 
     /// Every node keeps its nearest in a random ring: with itself at least a majority, and a different one for each.
-    fn majorities_ring(&mut self, mut ring: Vec<String>) -> Result<ResolvedFault, ResolveError> {
+    fn majorities_ring(&mut self, nodes: Vec<String>) -> Result<ResolvedFault, ResolveError> {
+        let mut ring = nodes.clone();
         self.dice.shuffle(&mut ring);
         let majority = ring.len() / 2 + 1;
         let radius = majority / 2;
@@ -263,8 +279,7 @@ impl Picker<'_> {
         }
         let reach = if radius == 1 { "neighbours".to_owned() } else { format!("{radius} nearest on either side") };
         let description = format!("majorities ring {}: each in touch only with its {reach}", ring.join("-"));
-        let all = list(&ring);
-        self.packets(description, links, PacketFilter::ALL, &all, &all)
+        self.packets(description, links, PacketFilter::ALL, nodes)
     }
 
     fn packets(
@@ -272,19 +287,16 @@ impl Picker<'_> {
         description: String,
         mut links: Vec<(String, String)>,
         filter: PacketFilter,
-        from: &str,
-        to: &str,
+        aim: Vec<String>,
     ) -> Result<ResolvedFault, ResolveError> {
         let nodes = &self.situation.nodes;
         let place = |name: &String| nodes.iter().position(|node| node == name).unwrap_or(nodes.len());
         links.sort_by(|a, b| (place(&a.0), &a.0, place(&a.1), &a.1).cmp(&(place(&b.0), &b.0, place(&b.1), &b.1)));
         links.dedup();
         if links.is_empty() {
-            return Err(ResolveError::NothingToCut { from: from.to_owned(), to: to.to_owned() });
+            return Err(ResolveError::NothingToCut { description });
         }
-        // The receiver is where packets are dropped.
-        let hit = nodes.iter().filter(|node| links.iter().any(|(_, to)| to == *node)).cloned().collect();
-        Ok(ResolvedFault { description, nodes: hit, kind: ResolvedKind::Packets(PacketFault { links, filter }) })
+        Ok(ResolvedFault { description, nodes: aim, kind: ResolvedKind::Packets(PacketFault { links, filter }) })
     }
 }
 

@@ -46,3 +46,15 @@ fn the_documentation_lists_every_code() {
         assert!(page.contains(&format!("| PLAN{number:03} |")), "PLAN{number:03} is not in docs/scenarios.md");
     }
 }
+
+#[test]
+fn every_model_is_known_to_the_checkers_and_documented() {
+    let page = fs::read_to_string(root().join("docs/scenarios.md")).expect("docs/scenarios.md");
+    let example = fs::read_to_string(root().join("examples/demo-partition-leader.toml")).expect("example");
+    let plan = assert_right("demo-partition-leader", &example);
+    for model in plan.workloads.iter().flat_map(|workload| workload.kind.models()) {
+        let known = fissure_checker::consistency::Model::parse(model).expect("known to the checkers");
+        assert_eq!(known.name(), *model);
+        assert!(page.contains(&format!("`{model}`")), "{model} is not in docs/scenarios.md");
+    }
+}

@@ -142,20 +142,21 @@ fn faults_in_words_with_names() {
         "pause = { nodes = [\"n2\"] }",
     ]
     .into_iter()
-    .map(|action| resolved(5, action, 3).description)
+    .map(|action| resolved(5, action, 3))
+    .map(|fault| format!("{} [{}]", fault.description, fault.nodes.join(" ")))
     .collect();
     expect![[r#"
-        cut n1 and n2 from n3, n4 and n5
-        cut n2 and n5 from n1, n3 and n4
-        isolate n3 (the leader) from n1, n2, n4 and n5
-        isolate n5 and clients from n1, n2, n3 and n4
-        majorities ring n2-n5-n4-n1-n3: each in touch only with its neighbours
-        cut n2 and n5 from n1 and n4, with n3 in touch with both
-        drop all packets from n1 and n3 (believed to lead) to n1, n2, n3, n4 and n5 (all)
-        drop 20% of TCP packets on port 7100 from clients to n3 (the leader)
-        drop all reply packets on the port for peers between n2 and n1
-        kill n2 and n5 (a minority)
-        pause n2"#]]
+        cut n1 and n2 from n3, n4 and n5 [n1 n2 n3 n4 n5]
+        cut n2 and n5 from n1, n3 and n4 [n1 n2 n3 n4 n5]
+        isolate n3 (the leader) from n1, n2, n4 and n5 [n3]
+        isolate n5 and clients from n1, n2, n3 and n4 [n5]
+        majorities ring n2-n5-n4-n1-n3: each in touch only with its neighbours [n1 n2 n3 n4 n5]
+        cut n2 and n5 from n1 and n4, with n3 in touch with both [n1 n2 n3 n4 n5]
+        drop all packets from n1 and n3 (believed to lead) to n1, n2, n3, n4 and n5 (all) [n1 n3]
+        drop 20% of TCP packets on port 7100 from clients to n3 (the leader) [n3]
+        drop all reply packets on the port for peers between n2 and n1 [n2]
+        kill n2 and n5 (a minority) [n2 n5]
+        pause n2 [n2]"#]]
     .assert_eq(&lines.join("\n"));
 }
 
@@ -187,7 +188,8 @@ fn processes_that_are_down_are_not_killed_again() {
 fn all_primaries_isolated_is_nothing_to_cut() {
     let fault = occurrence(3, "partition = { kind = \"isolate\", nodes = \"primaries\" }");
     let error = resolve(&fault, &situation(3, &["n1", "n2", "n3"]), 1).expect_err("nobody is left outside");
-    assert_eq!(error.to_string(), "there is nothing to cut: n1, n2 and n3 and nothing have no link between them");
+    expect!["there is nothing to cut: isolate n1, n2 and n3 (believed to lead) from nothing"]
+        .assert_eq(&error.to_string());
 }
 
 #[test]
