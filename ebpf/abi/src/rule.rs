@@ -7,10 +7,21 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Action {
-    /// Let it pass.
+    /// Let it pass, whatever later rules say. Neither reported nor counted.
     Pass = 0,
     /// Drop it silently where it arrives.
     Drop = 1,
+}
+
+impl Action {
+    /// From its number; numbers without meaning are `Pass`.
+    #[must_use]
+    pub const fn from_u32(number: u32) -> Self {
+        match number {
+            1 => Self::Drop,
+            _ => Self::Pass,
+        }
+    }
 }
 
 /// One rule. Written by the plan's compiler, read by the programs in the kernel.

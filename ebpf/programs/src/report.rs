@@ -1,0 +1,78 @@
+//! The record of a hit. No record, no hit.
+
+use core::{mem::MaybeUninit, ptr};
+
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
+use fissure_abi::{Action, Counter, InjectionEvent, control::EVENTS_PER_WAKEUP};
+
+use crate::{
+    atomic,
+    classify::{PASS, STALE, revision_of, rule_at},
+    count,
+    maps::{EVENT_SEQ, EVENTS, HIT_PLACES, HITS},
+    work::Work,
+};
+
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
+
+/// Reports and counts the hit of the rule that fired: the action to take, or [`STALE`].
+#[inline(always)]
+pub fn hit(work: &Work) -> u32 {
+    let Some(rule) = rule_at(work.fired) else { return STALE };
+    // SAFETY: a map value is aligned and stays mapped; its revision is read again below.
+    let (action, rule_id, fault_id) = unsafe { ((*rule).action, (*rule).rule_id, (*rule).fault_id) };
+    let Some(hits) = HIT_PLACES.get_ptr(work.fired) else { return STALE };
+    // SAFETY: a map value is aligned and stays mapped; as above.
+    let hits = unsafe { ptr::read_volatile(hits) };
+    if action != Action::Drop as u32 {
+        return if revision_of(rule) == work.revision { PASS } else { STALE };
+    }
+    let Some(next_event) = EVENT_SEQ.get_ptr_mut(0) else { return PASS };
+    let Some(mut entry) = EVENTS.reserve::<InjectionEvent>(0) else {
+        // The number is used up, so that the gap shows in the record.
+        // SAFETY: a map value is aligned and stays mapped while the program runs; all access to it is atomic.
+        unsafe { atomic::next_u64(next_event) };
+        count::one(Counter::EventsLost);
+        return PASS;
+    };
+    if revision_of(rule) != work.revision {
+        entry.discard(NO_WAKEUP);
+        return STALE;
+    }
+    // SAFETY: as above.
+    let event_seq = unsafe { atomic::next_u64(next_event) };
+    let view = &work.view;
+    let event = InjectionEvent {
+        t_ns: work.now,
+        event_seq,
+        packet_index: work.index,
+        src: view.flow.src,
+        dst: view.flow.dst,
+        rule_id,
+        fault_id,
+        revision: work.revision,
+        action,
+        // SAFETY: a helper without arguments.
+        cpu: unsafe { bpf_get_smp_processor_id() },
+        host: work.host,
+        tcp_seq: view.tcp_seq,
+        length: view.length,
+        conn_ordinal: work.flow.ordinal,
+        draw: work.draw,
+        src_port: view.flow.src_port,
+        dst_port: view.flow.dst_port,
+        protocol: view.flow.protocol,
+        direction: work.flow.direction,
+        tcp_flags: view.tcp_flags,
+        family: view.family,
+    };
+    let record: &mut MaybeUninit<InjectionEvent> = &mut entry;
+    record.write(event);
+    entry.submit(if event_seq % EVENTS_PER_WAKEUP == EVENTS_PER_WAKEUP - 1 { FORCE_WAKEUP } else { NO_WAKEUP });
+    if let Some(hits) = HITS.get_ptr_mut(hits) {
+        // SAFETY: a map value is aligned and stays mapped while the program runs; all access to it is atomic.
+        unsafe { atomic::next_u64(hits) };
+    }
+    action
+}

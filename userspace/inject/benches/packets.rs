@@ -1,0 +1,2 @@
+//! Costs of the programs.
+fn main() {}
