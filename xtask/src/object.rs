@@ -20,7 +20,8 @@ pub(crate) fn build(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
         let reason = tools.no_object_because().unwrap_or_default();
         bail!("the eBPF programs cannot be compiled: {reason}; `cargo xtask setup` fetches it");
     };
-    let hash = hash_of_sources(&repo.root)?;
+    let hash =
+        source_hash::source_hash(&repo.root.join("ebpf")).context("cannot read the sources of the eBPF programs")?;
     let mut command = toolchain.cargo(linker)?;
     command
         .args(["build", "--release", "--target=bpfel-unknown-none", "-Zbuild-std=core"])
@@ -59,32 +60,8 @@ fn replace_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// 64-bit FNV-1a over the names and contents of everything that the programs are compiled from, in order of name.
-fn hash_of_sources(root: &Path) -> Result<String> {
-    let mut files = Vec::new();
-    for dir in ["ebpf/abi", "ebpf/programs"] {
-        collect(&root.join(dir), &mut files)?;
-    }
-    files.sort();
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for file in files {
-        let name = file.strip_prefix(root)?.to_string_lossy().into_owned();
-        for byte in name.bytes().chain([0]).chain(fs::read(&file)?).chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    Ok(format!("{hash:016x}"))
-}
-
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        let is_output = path.file_name().is_some_and(|name| name == "target" || name == "tests");
-        match path.is_dir() {
-            true if !is_output => collect(&path, files)?,
-            true => {}
-            false => files.push(path),
-        }
-    }
-    Ok(())
+/// The hash that `fissure-object` compares when it embeds the object: the same lines, so that they cannot differ.
+mod source_hash {
+    #![allow(unreachable_pub, reason = "public where else it is used")]
+    include!("../../ebpf/object/src/source_hash.rs");
 }

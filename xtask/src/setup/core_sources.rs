@@ -189,11 +189,9 @@ fn rustup_fetch(home: &Path) -> Result<()> {
 
 fn debian_fetch(repo: &Repo, dir: &Path) -> Result<()> {
     let unpacked = dir.join("package");
-    debian::Apt::of_suite(repo, DEBIAN_SUITE)?.fetch(&["rust-src".to_owned()], &unpacked)?;
+    let mut apt = debian::Apt::of_suite(repo, DEBIAN_SUITE)?;
+    apt.fetch(&[format!("rust-src={RUST}+*")], &unpacked).with_context(|| format!("{DEBIAN_SUITE} has no {RUST}"))?;
     let library = unpacked.join(format!("usr/src/rustc-{RUST}/library"));
-    if !library.join("Cargo.lock").is_file() {
-        bail!("{DEBIAN_SUITE} has another release of rust-src than {RUST}");
-    }
     fs::rename(library, dir.join("library"))?;
     fs::remove_dir_all(unpacked)?;
     Ok(())

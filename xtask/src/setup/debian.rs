@@ -88,7 +88,12 @@ impl Apt {
         let mut command = self.get(&["install", "--print-uris", "--yes", "--no-install-recommends"]);
         let output = command.args(packages).stderr(Stdio::null()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.lines().filter_map(package_of_uri_line).collect())
+        // Named packages come along even if dpkg believes that they are installed: their programs were not found.
+        let named = packages.iter().map(|name| (*name).to_owned());
+        let mut names: Vec<String> = text.lines().filter_map(package_of_uri_line).chain(named).collect();
+        names.sort();
+        names.dedup();
+        output.status.success().then_some(names)
     }
 
     /// Downloads `packages` and unpacks all of them into `into`.

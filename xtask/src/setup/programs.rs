@@ -90,7 +90,12 @@ fn write_script(dir: &Path, place: &Path, program: &str) -> Result<()> {
         dirs.iter().filter(|d| dir.join("root").join(d).is_dir()).cloned().collect()
     };
     let homes = ["usr/sbin", "usr/bin", "sbin", "bin"].map(str::to_owned);
-    let home = in_root(&homes).into_iter().find(|home| dir.join("root").join(home).join(program).exists());
+    // A link may be absolute and lead out of here, to what is not installed: the file itself it must be.
+    let is_here = |home: &String| {
+        let file = fs::symlink_metadata(dir.join("root").join(home).join(program));
+        file.is_ok_and(|metadata| metadata.is_file())
+    };
+    let home = in_root(&homes).into_iter().find(is_here);
     let Some(home) = home else { bail!("the package of {program} has no {program}") };
     let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
     let libraries = in_root(&[format!("usr/lib/{triplet}"), format!("lib/{triplet}"), "usr/lib".into(), "lib".into()]);
