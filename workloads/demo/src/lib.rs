@@ -42,6 +42,6 @@ pub use client::DemoClient;
 pub use config::NodeConfig;
 pub use error::DemoError;
 pub use links::Links;
-pub use node::{Node, run_node};
+pub use node::{DemoNode, run_node};
 pub use target::DemoTarget;
 pub use wire::NodeStatus;

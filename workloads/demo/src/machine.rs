@@ -83,12 +83,9 @@ impl Machine {
     }
 
     /// Makes `snapshot` the current one, on the disk first.
-    fn keep(&self, snapshot: StoredSnapshot) -> Result<(), StorageError> {
+    fn keep(&self, snapshot: StoredSnapshot) -> io::Result<()> {
         let mut current = self.snapshot();
-        let stored = serde_json::to_vec(&snapshot).map_err(io::Error::from);
-        stored
-            .and_then(|bytes| replace_file(&self.shared.path, &bytes))
-            .map_err(|error| StorageIoError::write_snapshot(Some(snapshot.meta.signature()), AnyError::new(&error)))?;
+        replace_file(&self.shared.path, &serde_json::to_vec(&snapshot)?)?;
         *current = Some(snapshot);
         Ok(())
     }
@@ -102,9 +99,8 @@ impl From<&StoredSnapshot> for Applied {
 }
 
 impl StoredSnapshot {
-    fn to_raft(&self) -> Result<Snapshot, StorageError> {
-        let bytes = serde_json::to_vec(&self.state)
-            .map_err(|error| StorageIoError::read_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?;
+    fn to_raft(&self) -> io::Result<Snapshot> {
+        let bytes = serde_json::to_vec(&self.state)?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(Cursor::new(bytes)) })
     }
 }
@@ -124,9 +120,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
         let snapshot_id = format!("{}-{}", last.map_or(0, |id| id.leader_id.term), last.map_or(0, |id| id.index));
         let meta = SnapshotMeta { last_log_id: last, last_membership: membership, snapshot_id };
         let stored = StoredSnapshot { meta, state };
-        let snapshot = stored.to_raft()?;
-        self.keep(stored)?;
-        Ok(snapshot)
+        let signature = stored.meta.signature();
+        let kept = stored.to_raft().and_then(|snapshot| self.keep(stored).map(|()| snapshot));
+        Ok(kept.map_err(|error| StorageIoError::write_snapshot(Some(signature), AnyError::new(&error)))?)
     }
 }
 
@@ -178,12 +174,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
             .map_err(|error| StorageIoError::read_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
         let stored = StoredSnapshot { meta: meta.clone(), state };
         let applied = Applied::from(&stored);
-        self.keep(stored)?;
+        self.keep(stored)
+            .map_err(|error| StorageIoError::write_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
         *self.applied() = applied;
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
-        self.snapshot().as_ref().map(StoredSnapshot::to_raft).transpose()
+        let snapshot = self.snapshot().as_ref().map(StoredSnapshot::to_raft).transpose();
+        Ok(snapshot.map_err(|error| StorageIoError::read_snapshot(None, AnyError::new(&error)))?)
     }
 }

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// A running node.
-pub struct Node {
+pub struct DemoNode {
     engine: Engine,
     tasks: JoinSet<()>,
     _lock: File,
@@ -34,11 +34,11 @@ pub struct Node {
 /// # Errors
 /// What keeps it from starting, or stopped it.
 pub async fn run_node(config: NodeConfig) -> Result<(), DemoError> {
-    let node = Node::start(config, Links::default()).await?;
+    let node = DemoNode::start(config, Links::default()).await?;
     node.stopped().await
 }
 
-impl Node {
+impl DemoNode {
     /// Starts a node in this process. Only tests give `links` that they cut.
     ///
     /// # Errors

@@ -211,6 +211,7 @@ impl PeerNetwork {
         answer.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
     }
 
+    #[expect(clippy::result_large_err, reason = "the Raft library's own error type")]
     fn expect<T, E: std::error::Error>(
         &self,
         answer: Option<Result<T, RaftError<u64, E>>>,
