@@ -1,1 +1,272 @@
-//! (being written)
+//! The lattice of consistency models, as data: which model implies which, and which anomaly rules out which model.
+//!
+//! Two tables and two closures. [`tables`] holds, for every model, its names, the models it implies directly and the
+//! anomalies it proscribes directly; and, for every anomaly, the anomalies it implies. A model proscribes whatever
+//! implies something that it, or a model it implies, proscribes directly.
+//!
+//! Some models (such as [`Model::LINEARIZABLE`]) proscribe no anomaly of transactions at all: a transactional checker
+//! cannot speak about them, and [`Model::is_decidable`] says so.
+
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use tables::{ANOMALIES, MODELS, ModelRow};
+use thiserror::Error;
+
+/// A consistency model of the lattice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Model(u8);
+
+/// A name that no model carries.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("unknown consistency model `{name}`{hint}", hint = hint(suggestions))]
+pub struct UnknownModel {
+    /// The name as given.
+    pub name: String,
+    /// Names that look like it, best first; may be empty.
+    pub suggestions: Vec<&'static str>,
+}
+
+fn hint(suggestions: &[&'static str]) -> String {
+    if suggestions.is_empty() { String::new() } else { format!("; did you mean {}?", suggestions.join(" or ")) }
+}
+
+/// Which order between transactions, besides their data, a model relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Order {
+    /// None: only reads and writes order transactions.
+    Data,
+    /// The order within each process.
+    Process,
+    /// The order in time of transactions that do not overlap.
+    Realtime,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::fmt::Display for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Model {
+    /// Every transaction takes effect at one moment between its invocation and its completion.
+    pub const STRICT_SERIALIZABLE: Model = Model::at("PL-SS");
+    /// The transactions are equivalent to some serial order.
+    pub const SERIALIZABLE: Model = Model::at("PL-3");
+    /// Every transaction reads from one snapshot, and of two concurrent writers of an object one aborts.
+    pub const SNAPSHOT_ISOLATION: Model = Model::at("PL-SI");
+    /// Transactions read what committed transactions wrote last.
+    pub const READ_COMMITTED: Model = Model::at("PL-2");
+    /// Writes of different transactions do not interleave.
+    pub const READ_UNCOMMITTED: Model = Model::at("PL-1");
+    /// Single-object model; no transactional checker decides it.
+    pub const LINEARIZABLE: Model = Model::at("linearizable");
+
+    const fn at(canonical: &str) -> Model {
+        let mut index = 0;
+        while index < MODELS.len() {
+            if same(MODELS[index].canonical, canonical) {
+                return Model(index as u8);
+            }
+            index += 1;
+        }
+        panic!("no such model");
+    }
+
+    fn row(self) -> &'static ModelRow {
+        &MODELS[self.0 as usize]
+    }
+
+    /// The model with this name or alias, whatever its case; `_` counts as `-`.
+    ///
+    /// # Errors
+    /// [`UnknownModel`], with the names that look most like it.
+    pub fn parse(name: &str) -> Result<Model, UnknownModel> {
+        let wanted = normalise(name);
+        let found = Model::all().find(|model| model.names().any(|known| normalise(known) == wanted));
+        found.ok_or_else(|| UnknownModel { name: name.to_owned(), suggestions: suggestions(&wanted) })
+    }
+
+    /// Every model, the strongest transactional ones first.
+    pub fn all() -> impl Iterator<Item = Model> {
+        (0..MODELS.len()).map(|index| Model(index as u8))
+    }
+
+    /// The name used in this project's flags and reports, such as `strict-serializable`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The name that Elle prints in `:not` and `:also-not`: as [`Model::name`], except `strong-serializable`.
+    #[must_use]
+    pub fn friendly(self) -> &'static str {
+        self.row().friendly
+    }
+
+    /// Every name by which [`Model::parse`] knows it, [`Model::name`] first.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let row = self.row();
+        let rest = [row.friendly, row.canonical].into_iter().chain(row.aliases.iter().copied());
+        let mut seen = vec![row.name];
+        for name in rest {
+            if !seen.contains(&name) {
+                seen.push(name);
+            }
+        }
+        seen.into_iter()
+    }
+
+    /// This model and every model that it implies.
+    #[must_use]
+    pub fn implied(self) -> BTreeSet<Model> {
+        let mut seen = BTreeSet::from([self]);
+        let mut queue = VecDeque::from([self]);
+        while let Some(model) = queue.pop_front() {
+            for weaker in model.row().implies {
+                let weaker = Model::at(weaker);
+                if seen.insert(weaker) {
+                    queue.push_back(weaker);
+                }
+            }
+        }
+        seen
+    }
+
+    /// Whether whatever satisfies this model satisfies `weaker`.
+    #[must_use]
+    pub fn implies(self, weaker: Model) -> bool {
+        self.implied().contains(&weaker)
+    }
+
+    /// Every anomaly that cannot occur under this model.
+    #[must_use]
+    pub fn proscribed(self) -> BTreeSet<&'static str> {
+        let direct: BTreeSet<&str> = self.implied().iter().flat_map(|model| model.row().proscribes).copied().collect();
+        let breaks = |anomaly: &&'static str| implied_anomalies(anomaly).iter().any(|implied| direct.contains(implied));
+        ANOMALIES.iter().map(|row| row.name).filter(breaks).collect()
+    }
+
+    /// Whether an anomaly cannot occur under this model.
+    #[must_use]
+    pub fn proscribes(self, anomaly: &str) -> bool {
+        self.proscribed().contains(anomaly)
+    }
+
+    /// Whether any anomaly of transactions speaks against this model. Where none does, a transactional checker has
+    /// nothing to say about it.
+    #[must_use]
+    pub fn is_decidable(self) -> bool {
+        !self.proscribed().is_empty()
+    }
+
+    /// The strongest order between transactions that this model relies on.
+    #[must_use]
+    pub fn order(self) -> Order {
+        let proscribed = self.proscribed();
+        if proscribed.iter().any(|anomaly| anomaly.ends_with("-realtime")) {
+            Order::Realtime
+        } else if proscribed.iter().any(|anomaly| anomaly.ends_with("-process")) {
+            Order::Process
+        } else {
+            Order::Data
+        }
+    }
+
+    /// Why a pass under this model says less than its name, if it does: part of what defines it shows in no anomaly
+    /// that can be found.
+    #[must_use]
+    pub fn approximation(self) -> Option<&'static str> {
+        self.row().approximation
+    }
+}
+
+/// This anomaly and every anomaly that it implies.
+#[must_use]
+pub fn implied_anomalies(anomaly: &str) -> BTreeSet<&'static str> {
+    let mut seen = BTreeSet::new();
+    let mut queue: Vec<&str> = vec![anomaly];
+    while let Some(name) = queue.pop() {
+        if let Some(row) = ANOMALIES.iter().find(|row| row.name == name)
+            && seen.insert(row.name)
+        {
+            queue.extend(row.implies);
+        }
+    }
+    seen
+}
+
+/// The border that anomalies draw through the lattice: the weakest models they rule out, and the stronger ones that
+/// fall with them. In Elle's friendly names. Anomalies with names unknown to the lattice rule nothing out.
+#[must_use]
+pub fn boundary<'a>(
+    anomalies: impl IntoIterator<Item = &'a str>,
+) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let found: BTreeSet<&str> = anomalies.into_iter().collect();
+    let ruled_out = |model: &Model| model.proscribed().iter().any(|anomaly| found.contains(anomaly));
+    let impossible: BTreeSet<Model> = Model::all().filter(ruled_out).collect();
+    let weakest =
+        |model: &&Model| !model.implied().iter().any(|weaker| weaker != *model && impossible.contains(weaker));
+    let not: BTreeSet<&'static str> = impossible.iter().filter(weakest).map(|model| model.friendly()).collect();
+    let also_not = impossible.iter().map(|model| model.friendly()).filter(|name| !not.contains(name)).collect();
+    (not, also_not)
+}
+
+fn normalise(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace(['_', ' '], "-")
+}
+
+/// Names at a small distance, or that contain what was typed.
+fn suggestions(wanted: &str) -> Vec<&'static str> {
+    let mut near: Vec<(usize, &'static str)> = Vec::new();
+    for model in Model::all() {
+        let best = model.names().map(|name| distance(wanted, &normalise(name))).min().unwrap_or(usize::MAX);
+        let contains = wanted.len() >= 3 && model.names().any(|name| normalise(name).contains(wanted));
+        if best <= 1 + wanted.len() / 4 {
+            near.push((best, model.name()));
+        } else if contains {
+            near.push((100, model.name()));
+        }
+    }
+    near.sort();
+    near.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Number of letters to insert, delete or replace between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let replace = diagonal + usize::from(letter != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}

@@ -1,0 +1,184 @@
+//! The lattice against a written-out table: what each model proscribes, and the weakest model each anomaly rules out.
+
+use super::*;
+
+const B1: &[&str] = &["G0", "duplicate-elements", "cyclic-versions", "garbage-read"];
+const B2: &[&str] = &["G1a", "G1b", "G1c", "dirty-update", "future-read", "incompatible-order"];
+const SI: &[&str] =
+    &["internal", "lost-update", "G-single-item", "G-single", "G-nonadjacent-item", "G-nonadjacent"];
+const SERIAL: &[&str] = &["G2-item", "G2", "predicate-read-miss"];
+const SIX: &[&str] = &["G0", "G1c", "G-single-item", "G-single", "G-nonadjacent-item", "G-nonadjacent"];
+const TWO: &[&str] = &["G2-item", "G2"];
+
+/// The anomalies that a checker can find; the others only define models.
+fn detectable(anomaly: &str) -> bool {
+    let base = anomaly.strip_suffix("-process").or_else(|| anomaly.strip_suffix("-realtime"));
+    match base {
+        Some(base) => SIX.contains(&base) || TWO.contains(&base),
+        None => [B1, B2, SI, SERIAL].concat().contains(&anomaly),
+    }
+}
+
+fn suffixed(names: &[&str], suffix: &str) -> Vec<String> {
+    names.iter().map(|name| format!("{name}{suffix}")).collect()
+}
+
+#[track_caller]
+fn assert_proscribes(model: &str, parts: &[Vec<String>]) {
+    let expected: BTreeSet<String> = parts.concat().into_iter().collect();
+    let model = Model::parse(model).unwrap();
+    let actual: BTreeSet<String> =
+        model.proscribed().into_iter().filter(|name| detectable(name)).map(str::to_owned).collect();
+    assert_eq!(actual, expected, "{model}");
+}
+
+#[test]
+fn each_model_proscribes_what_the_table_says() {
+    let plain = |names: &[&str]| suffixed(names, "");
+    let b2 = [plain(B1), plain(B2)].concat();
+    let lost = plain(&["lost-update"]);
+    let si = [b2.clone(), plain(SI)].concat();
+    let serial = [si.clone(), plain(SERIAL)].concat();
+    let consistent = [b2.clone(), plain(&["lost-update", "G-single-item", "G-single"])].concat();
+    let session_si = [si.clone(), suffixed(SIX, "-process")].concat();
+    let session_serial = [serial.clone(), suffixed(SIX, "-process"), suffixed(TWO, "-process")].concat();
+
+    assert_proscribes("PL-1", &[plain(B1)]);
+    for model in ["PL-2", "monotonic-atomic-view", "PL-2L", "PL-MSR"] {
+        assert_proscribes(model, std::slice::from_ref(&b2));
+    }
+    for model in ["read-atomic", "causal-cerone", "prefix"] {
+        assert_proscribes(model, &[b2.clone(), plain(&["internal"])]);
+    }
+    for model in ["update-atomic", "parallel-snapshot-isolation"] {
+        assert_proscribes(model, &[b2.clone(), plain(&["internal", "lost-update"])]);
+    }
+    assert_proscribes("PL-CS", &[b2.clone(), lost.clone()]);
+    for model in ["PL-2+", "PL-FCV", "PL-3U"] {
+        assert_proscribes(model, std::slice::from_ref(&consistent));
+    }
+    let repeatable = plain(&["G-single-item", "G-nonadjacent-item", "G2-item"]);
+    assert_proscribes("PL-2.99", &[b2.clone(), lost, repeatable]);
+    assert_proscribes("PL-SI", std::slice::from_ref(&si));
+    assert_proscribes("PL-3", std::slice::from_ref(&serial));
+    assert_proscribes("strong-session-PL-1", &[plain(B1), plain(&["G0-process"])]);
+    assert_proscribes("strong-session-PL-2", &[b2.clone(), plain(&["G0-process", "G1c-process"])]);
+    assert_proscribes("strong-PL-1", &[plain(B1), plain(&["G0-process", "G0-realtime"])]);
+    let g0_g1c = ["G0", "G1c"];
+    assert_proscribes("strong-PL-2", &[b2, suffixed(&g0_g1c, "-process"), suffixed(&g0_g1c, "-realtime")]);
+    assert_proscribes("strong-session-snapshot-isolation", std::slice::from_ref(&session_si));
+    assert_proscribes("strong-session-serializable", std::slice::from_ref(&session_serial));
+    assert_proscribes("strong-snapshot-isolation", &[session_si, suffixed(SIX, "-realtime")]);
+    assert_proscribes("strict-serializable", &[
+        session_serial,
+        suffixed(SIX, "-realtime"),
+        suffixed(TWO, "-realtime"),
+    ]);
+    let silent = [
+        "linearizable", "sequential", "causal", "PRAM", "monotonic-reads", "monotonic-writes", "read-your-writes",
+        "writes-follow-reads", "view-serializable", "session-serializable", "1SR",
+    ];
+    for model in silent {
+        assert_proscribes(model, &[]);
+        assert!(!Model::parse(model).unwrap().is_decidable());
+    }
+    assert_eq!(Model::all().count(), 36);
+}
+
+#[test]
+fn each_anomaly_rules_out_the_weakest_models_of_the_table() {
+    let table: &[(&str, &[&str])] = &[
+        ("G0", &["read-uncommitted"]),
+        ("duplicate-elements", &["read-uncommitted"]),
+        ("cyclic-versions", &["read-uncommitted"]),
+        ("garbage-read", &["read-uncommitted"]),
+        ("G1a", &["read-committed"]),
+        ("G1b", &["read-committed"]),
+        ("G1c", &["read-committed"]),
+        ("future-read", &["read-committed"]),
+        ("dirty-update", &["read-committed"]),
+        ("incompatible-order", &["read-committed"]),
+        ("internal", &["read-atomic"]),
+        ("lost-update", &["cursor-stability", "update-atomic"]),
+        ("G-single-item", &["consistent-view", "repeatable-read"]),
+        ("G-single", &["consistent-view"]),
+        ("G-nonadjacent-item", &["repeatable-read", "snapshot-isolation"]),
+        ("G-nonadjacent", &["snapshot-isolation"]),
+        ("G2-item", &["repeatable-read"]),
+        ("G2", &["serializable"]),
+        ("predicate-read-miss", &["serializable"]),
+        ("G0-process", &["strong-session-read-uncommitted"]),
+        ("G1c-process", &["strong-session-read-committed"]),
+        ("G-single-item-process", &["strong-session-snapshot-isolation"]),
+        ("G-single-process", &["strong-session-snapshot-isolation"]),
+        ("G-nonadjacent-item-process", &["strong-session-snapshot-isolation"]),
+        ("G-nonadjacent-process", &["strong-session-snapshot-isolation"]),
+        ("G2-item-process", &["strong-session-serializable"]),
+        ("G2-process", &["strong-session-serializable"]),
+        ("G0-realtime", &["strong-read-uncommitted"]),
+        ("G1c-realtime", &["strong-read-committed"]),
+        ("G-single-item-realtime", &["strong-snapshot-isolation"]),
+        ("G-single-realtime", &["strong-snapshot-isolation"]),
+        ("G-nonadjacent-item-realtime", &["strong-snapshot-isolation"]),
+        ("G-nonadjacent-realtime", &["strong-snapshot-isolation"]),
+        ("G2-item-realtime", &["strong-serializable"]),
+        ("G2-realtime", &["strong-serializable"]),
+    ];
+    for (anomaly, expected) in table {
+        let (not, also_not) = boundary([*anomaly]);
+        assert_eq!(not.iter().copied().collect::<Vec<_>>(), *expected, "{anomaly}");
+        assert!(also_not.contains("strong-serializable") || not.contains("strong-serializable"), "{anomaly}");
+        assert!(not.is_disjoint(&also_not));
+    }
+}
+
+#[test]
+fn the_boundary_of_several_anomalies_keeps_only_the_weakest_models() {
+    let (not, also_not) = boundary(["G1c", "G2-item"]);
+    assert_eq!(not, BTreeSet::from(["read-committed"]));
+    assert!(also_not.contains("repeatable-read") && also_not.contains("strong-read-committed"));
+    assert!(!also_not.contains("linearizable"), "no anomaly of transactions speaks against a single-object model");
+    assert_eq!(boundary([]), (BTreeSet::new(), BTreeSet::new()));
+    let (not, also_not) = boundary(["G-single-item-realtime"]);
+    assert_eq!(not, BTreeSet::from(["strong-snapshot-isolation"]));
+    assert_eq!(also_not, BTreeSet::from(["strong-serializable"]));
+}
+
+#[test]
+fn names_are_unique_and_parse_to_their_model() {
+    let mut seen = BTreeSet::new();
+    for model in Model::all() {
+        for name in model.names() {
+            assert!(seen.insert(name.to_ascii_lowercase()), "{name} names two models");
+            assert_eq!(Model::parse(name), Ok(model));
+        }
+        for weaker in model.row().implies {
+            assert!(MODELS.iter().any(|row| row.canonical == *weaker), "{weaker}");
+        }
+        for anomaly in model.row().proscribes {
+            assert!(!implied_anomalies(anomaly).is_empty(), "{anomaly}");
+        }
+    }
+    for row in ANOMALIES {
+        assert!(row.implies.iter().all(|name| ANOMALIES.iter().any(|other| other.name == *name)), "{}", row.name);
+    }
+    assert_eq!(Model::parse("Strict_Serializable"), Ok(Model::STRICT_SERIALIZABLE));
+    assert_eq!(Model::parse("strong-serializable"), Ok(Model::STRICT_SERIALIZABLE));
+    assert_eq!(Model::parse("PL-2.99").unwrap().name(), "repeatable-read");
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_suggestions() {
+    let error = Model::parse("strict-serialisable").unwrap_err();
+    assert_eq!(error.suggestions.first(), Some(&"strict-serializable"));
+    let text = Model::parse("snapshot").unwrap_err().to_string();
+    assert!(text.starts_with("unknown consistency model `snapshot`; did you mean "), "{text}");
+    assert!(Model::parse("xyzzy").unwrap_err().suggestions.is_empty());
+}
+
+#[test]
+fn a_model_says_which_order_it_relies_on() {
+    assert_eq!(Model::STRICT_SERIALIZABLE.order(), Order::Realtime);
+    assert_eq!(Model::parse("strong-session-serializable").unwrap().order(), Order::Process);
+    assert_eq!(Model::SERIALIZABLE.order(), Order::Data);
+}

@@ -1,0 +1,297 @@
+//! Cycles: which kinds there are, and a short one of each kind in each component.
+//!
+//! Levels: data alone, then with process order, then with real-time order. At each level every strongly connected
+//! component is searched for the base kinds from G0 to G2-item; a kind is skipped where one that implies it was found
+//! within the component. Under that rule each search asks a question that is linear, or nearly so:
+//!
+//! * G0 and G1c: a cycle in the ww (ww and wr) edges is a nontrivial component of them;
+//! * G-single-item: an rw edge whose target leads back to its source without rw ([`super::single`]);
+//! * G-nonadjacent-item: a component of the graph doubled by "entered by rw" ([`super::nonadjacent`]);
+//! * G2-item: any rw edge within the component lies on a cycle, and by now all other kinds are excluded.
+//!
+//! "Linear" holds for the answers. Shortness is sought within a budget of work that is a multiple of the component.
+//! Every cycle is named by what it is, not by the question that led to it.
+
+use super::graph::{Graph, PROCESS, REALTIME, RW, WW};
+use super::index::NONE;
+use super::scc::{Plain, View, Walks, strongest};
+use crate::consistency::implied_anomalies;
+use crate::op::Operation;
+
+/// What is searched for: a base kind at a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    /// 0: data, 1: with process order, 2: with real-time order.
+    pub(super) level: u8,
+    /// Base kind: place in [`G0`] … [`G2`].
+    pub(super) base: u8,
+}
+
+pub(super) const G0: u8 = 0;
+pub(super) const G1C: u8 = 1;
+pub(super) const SINGLE: u8 = 2;
+pub(super) const NONADJACENT: u8 = 3;
+pub(super) const G2: u8 = 4;
+
+const NAMES: [[&str; 5]; 3] = [
+    ["G0", "G1c", "G-single-item", "G-nonadjacent-item", "G2-item"],
+    ["G0-process", "G1c-process", "G-single-item-process", "G-nonadjacent-item-process", "G2-item-process"],
+    ["G0-realtime", "G1c-realtime", "G-single-item-realtime", "G-nonadjacent-item-realtime", "G2-item-realtime"],
+];
+
+impl Kind {
+    /// The anomaly's name.
+    pub(super) fn name(self) -> &'static str {
+        NAMES[self.level as usize][self.base as usize]
+    }
+
+    fn bit(self) -> u16 {
+        1 << (self.level * 5 + self.base)
+    }
+
+    fn all() -> impl Iterator<Item = Kind> {
+        (0..3).flat_map(|level| (0..5).map(move |base| Kind { level, base }))
+    }
+
+    /// The kinds wherever one of which is found this one need not be looked for.
+    fn implied_by(self) -> u16 {
+        let implies = |other: &Kind| implied_anomalies(other.name()).contains(self.name());
+        Kind::all().filter(implies).fold(0, |bits, other| bits | other.bit())
+    }
+
+    /// The kind of a simple cycle.
+    pub(super) fn of(steps: &[Step]) -> Kind {
+        let has = |label: u8| steps.iter().any(|step| step.label == label);
+        let level = if has(REALTIME) { 2 } else { u8::from(has(PROCESS)) };
+        let rws = steps.iter().filter(|step| step.label == RW).count();
+        let base = match rws {
+            0 if steps.iter().all(|step| matches!(step.label, WW | PROCESS | REALTIME)) => G0,
+            0 => G1C,
+            1 => SINGLE,
+            _ if has_adjacent_rw(steps) => G2,
+            _ => NONADJACENT,
+        };
+        Kind { level, base }
+    }
+}
+
+/// Whether two rw steps follow each other, around the corner too.
+pub(super) fn has_adjacent_rw(steps: &[Step]) -> bool {
+    let next = steps.iter().cycle().skip(1);
+    steps.iter().zip(next).any(|(step, next)| step.label == RW && next.label == RW)
+}
+
+/// One step of a cycle, between nodes that are transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    /// One label of [`super::graph`].
+    pub(super) label: u8,
+}
+
+/// A simple cycle; `from` and `to` of its steps are transactions of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cycle {
+    pub(super) kind: Kind,
+    pub(super) steps: Vec<Step>,
+}
+
+/// Labels of the steps that a level allows.
+fn labels(level: u8, data: u8) -> u8 {
+    data | [0, PROCESS, REALTIME][level as usize]
+}
+
+/// The state of a search through one graph.
+pub(super) struct Search<'g> {
+    pub(super) graph: &'g Graph,
+    pub(super) ops: &'g [Operation],
+    pub(super) walks: Walks,
+    /// Component of each node at the level of the moment; `NONE` where it is alone.
+    pub(super) component: Vec<u32>,
+    /// Kinds found on a cycle through each node.
+    kinds: Vec<u16>,
+    /// Numbers for whatever a search divides nodes into; `NONE` between searches. Two for each node.
+    pub(super) marks: Vec<u32>,
+    found: Vec<Cycle>,
+}
+
+/// Work that shortness is worth: a multiple of the edges of the component, and something for small ones.
+pub(super) fn budget(edges: u64) -> u64 {
+    edges * 4 + 20_000
+}
+
+impl<'g> Search<'g> {
+    /// All kinds of cycles, up to a level.
+    pub(super) fn run(graph: &'g Graph, ops: &'g [Operation], level_max: u8) -> Vec<Cycle> {
+        let nodes = graph.nodes();
+        let mut search = Self {
+            graph,
+            ops,
+            walks: Walks::default(),
+            component: vec![NONE; nodes],
+            kinds: vec![0; nodes],
+            marks: vec![NONE; nodes * 2],
+            found: Vec::new(),
+        };
+        let implied_by: Vec<u16> = Kind::all().map(Kind::implied_by).collect();
+        for level in 0..=level_max {
+            search.level(level, &implied_by);
+        }
+        search.found
+    }
+
+    fn level(&mut self, level: u8, implied_by: &[u16]) {
+        let view = Plain { graph: self.graph, labels: labels(level, WW | super::graph::WR | RW), within: None };
+        let mut members: Vec<u32> = Vec::new();
+        let mut ends: Vec<usize> = Vec::new();
+        self.walks.components(&view, 0..self.graph.nodes() as u32, |nodes| {
+            if nodes.len() > 1 {
+                members.extend_from_slice(nodes);
+                ends.push(members.len());
+            }
+        });
+        self.component.fill(NONE);
+        let mut first = 0;
+        for (number, end) in ends.iter().enumerate() {
+            for node in &members[first..*end] {
+                self.component[*node as usize] = number as u32;
+            }
+            members[first..*end].sort_unstable();
+            first = *end;
+        }
+        first = 0;
+        for (number, end) in ends.iter().enumerate() {
+            self.in_component(level, number as u32, &members[first..*end], implied_by);
+            first = *end;
+        }
+    }
+
+    fn in_component(&mut self, level: u8, number: u32, nodes: &[u32], implied_by: &[u16]) {
+        let data = [WW, WW | super::graph::WR];
+        for base in G0..=G2 {
+            let found = nodes.iter().fold(0, |bits, node| bits | self.kinds[*node as usize]);
+            if found & implied_by[(level * 5 + base) as usize] != 0 {
+                continue;
+            }
+            match base {
+                G0 | G1C => self.without_rw(labels(level, data[base as usize]), number, nodes),
+                SINGLE => self.single(level, labels(level, data[1]), number, nodes),
+                NONADJACENT => self.nonadjacent(labels(level, data[1] | RW), number, nodes),
+                _ => self.any_rw(labels(level, data[1] | RW), number, nodes),
+            }
+        }
+    }
+
+    /// One cycle in each component of the edges with these labels.
+    fn without_rw(&mut self, labels: u8, number: u32, nodes: &[u32]) {
+        let component = std::mem::take(&mut self.component);
+        let view = Plain { graph: self.graph, labels, within: Some((&component, number)) };
+        let mut parts: Vec<Vec<u32>> = Vec::new();
+        self.walks.components(&view, nodes.iter().copied(), |part| {
+            if part.len() > 1 {
+                parts.push(part.to_vec());
+            }
+        });
+        let mut marks = std::mem::take(&mut self.marks);
+        for (part_number, part) in parts.iter_mut().enumerate() {
+            part.sort_unstable();
+            for node in part.iter() {
+                marks[*node as usize] = part_number as u32;
+            }
+            let view = Plain { within: Some((&marks, part_number as u32)), ..view };
+            let mut best: Option<Vec<(u32, u32)>> = None;
+            let mut work = 0;
+            let budget = budget(part.iter().map(|node| self.graph.edges(*node).len() as u64).sum());
+            for node in part.iter().filter(|node| self.graph.is_txn(**node)) {
+                let limit = best.as_ref().map_or(NONE - 1, |best| self.cost(best) - 1);
+                if limit < 2 || (best.is_some() && work > budget) {
+                    break;
+                }
+                best = self.walks.path(&view, *node, *node, limit, &mut work).or(best);
+            }
+            if let Some(path) = best {
+                let steps = self.steps(&path);
+                self.record(steps);
+            }
+        }
+        for node in parts.iter().flatten() {
+            marks[*node as usize] = NONE;
+        }
+        self.marks = marks;
+        self.component = component;
+    }
+
+    /// A cycle through an rw edge of the component.
+    fn any_rw(&mut self, labels: u8, number: u32, nodes: &[u32]) {
+        let component = std::mem::take(&mut self.component);
+        let view = Plain { graph: self.graph, labels, within: Some((&component, number)) };
+        let edges = self.rw_edges(&view, nodes);
+        let mut best: Option<(u32, Vec<Step>)> = None;
+        let mut work = 0;
+        let budget = budget(nodes.iter().map(|node| self.graph.edges(*node).len() as u64).sum());
+        for (source, edge, target) in edges {
+            let limit = best.as_ref().map_or(NONE - 2, |(length, _)| length - 2);
+            if limit < 1 || (best.is_some() && work > budget) {
+                break;
+            }
+            if let Some(mut path) = self.walks.path(&view, target, source, limit, &mut work) {
+                path.insert(0, (source, edge));
+                let steps = self.steps(&path);
+                best = Some((steps.len() as u32, steps));
+            }
+        }
+        self.component = component;
+        if let Some((_, steps)) = best {
+            self.record(steps);
+        }
+    }
+
+    /// The rw edges that a view lets pass, as (source, edge, target); the target may be a helper.
+    pub(super) fn rw_edges<V: View>(&self, view: &V, nodes: &[u32]) -> Vec<(u32, u32, u32)> {
+        let mut found = Vec::new();
+        for node in nodes.iter().copied().filter(|node| self.graph.is_txn(*node)) {
+            for edge in self.graph.edges(node) {
+                if self.graph.label[edge as usize] == RW
+                    && let Some(target) = view.follow(node, edge)
+                {
+                    found.push((node, edge, target));
+                }
+            }
+        }
+        found
+    }
+
+    /// Number of steps of a path.
+    pub(super) fn cost(&self, path: &[(u32, u32)]) -> u32 {
+        path.iter().filter(|(node, _)| self.graph.is_txn(*node)).count() as u32
+    }
+
+    /// A closed path as steps between transactions: helpers vanish into the step that enters them.
+    pub(super) fn steps(&self, path: &[(u32, u32)]) -> Vec<Step> {
+        let entries: Vec<(u32, u32)> = path.iter().copied().filter(|(node, _)| self.graph.is_txn(*node)).collect();
+        let next = entries.iter().cycle().skip(1);
+        let step = |((from, edge), (to, _)): (&(u32, u32), &(u32, u32))| Step {
+            from: *from,
+            to: *to,
+            label: strongest(self.graph.label[*edge as usize]),
+        };
+        entries.iter().zip(next).map(step).collect()
+    }
+
+    /// Keeps a simple cycle under the name that it deserves.
+    pub(super) fn record(&mut self, steps: Vec<Step>) {
+        let kind = Kind::of(&steps);
+        for step in &steps {
+            self.kinds[step.from as usize] |= kind.bit();
+        }
+        let txn = |node: u32| self.graph.txn[node as usize];
+        let named = |step: Step| Step { from: txn(step.from), to: txn(step.to), label: step.label };
+        self.found.push(Cycle { kind, steps: steps.into_iter().map(named).collect() });
+    }
+
+    /// The operation of a node that is a transaction.
+    pub(super) fn op(&self, node: u32) -> &Operation {
+        &self.ops[self.graph.txn[node as usize] as usize]
+    }
+}

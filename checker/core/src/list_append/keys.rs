@@ -1,0 +1,329 @@
+//! What each key shows: dependencies between transactions, and the anomalies that need no cycle.
+//!
+//! Keys are independent of each other. Dependencies follow the version order, between neighbours only:
+//! * ww: the writer of a version before the writer of the next;
+//! * wr: the writer of a version before each transaction that read it as the last element;
+//! * rw: each transaction that read a version as the last element before the writer of the next.
+//!
+//! An append that the order lacks comes after its last version. Readers of that version precede all such appends: a
+//! product that is kept as a [`Fan`] where it is large.
+
+use super::index::{Append, Index, NONE, Read};
+use super::raw::Raw;
+use super::versions::Versions;
+use crate::op::Outcome;
+
+/// Every reader precedes every appender (except itself), by rw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fan {
+    /// Transactions, ascending, each once.
+    pub(super) readers: Vec<u32>,
+    /// Transactions, ascending, each once.
+    pub(super) appenders: Vec<u32>,
+}
+
+/// The dependencies of all keys, `(from, to)`. May hold an edge more than once; never one from a transaction to itself.
+#[derive(Debug, Default)]
+pub(super) struct Dependencies {
+    pub(super) ww: Vec<(u32, u32)>,
+    pub(super) wr: Vec<(u32, u32)>,
+    pub(super) rw: Vec<(u32, u32)>,
+    pub(super) fans: Vec<Fan>,
+}
+
+/// What the keys showed.
+#[derive(Debug)]
+pub(super) struct KeyFacts {
+    pub(super) dependencies: Dependencies,
+    /// Anomalies, in order of key.
+    pub(super) found: Vec<Raw>,
+    /// For every transaction the first `complete_seq` at which its effect was seen or overwritten; `u64::MAX` where it
+    /// never was. Kept only for `info` transactions.
+    pub(super) first_seen: Vec<u64>,
+}
+
+/// A product this much larger than its sides is kept as a fan.
+const FAN_FACTOR: usize = 8;
+
+/// Goes through all keys. `end` is the place of each transaction's completion (`u64::MAX` for `info`).
+pub(super) fn examine(index: &Index<'_>, end: &[u64]) -> KeyFacts {
+    let mut work = Work {
+        versions: Versions::default(),
+        facts: KeyFacts {
+            dependencies: Dependencies::default(),
+            found: Vec::new(),
+            first_seen: vec![u64::MAX; index.ops.len()],
+        },
+        end,
+        rmw: Vec::new(),
+        last_readers: Vec::new(),
+        unobserved: Vec::new(),
+        seen_at: Vec::new(),
+    };
+    for key in 0..index.keys.len() as u32 {
+        work.versions.load(index, key);
+        work.key(index.keys[key as usize], index.reads.of(key));
+    }
+    work.facts
+}
+
+struct Work<'h, 'e> {
+    versions: Versions<'h>,
+    facts: KeyFacts,
+    end: &'e [u64],
+    /// Length of the list that a read-then-append saw, and its transaction.
+    rmw: Vec<(u32, u32)>,
+    last_readers: Vec<u32>,
+    unobserved: Vec<u32>,
+    seen_at: Vec<u64>,
+}
+
+impl Work<'_, '_> {
+    fn key(&mut self, key: i64, reads: &[Read<'_>]) {
+        self.rmw.clear();
+        self.last_readers.clear();
+        let clean = self.versions.is_clean();
+        let mut orderly = true;
+        let mut intermediate = false;
+        for read in reads {
+            let prefix = self.versions.has_prefix(read);
+            orderly &= prefix;
+            let rank = match (prefix && clean, read.list.len()) {
+                (_, 0) => None,
+                (true, length) => Some(Some(length as u32 - 1)),
+                (false, _) => self.versions.last_rank(read),
+            };
+            intermediate |= self.read_edges(read, rank);
+            if read.then_appends && prefix {
+                self.rmw.push((read.list.len() as u32, read.txn));
+            }
+        }
+        self.write_edges();
+        self.lost_updates(key, reads, orderly);
+        if intermediate {
+            self.intermediate_reads(key, reads);
+        }
+        let aborted = self.versions.has_aborted();
+        if !orderly || !clean || aborted {
+            self.contents(key, reads);
+        }
+        if !orderly {
+            self.facts.found.extend(incompatible_order(key, reads));
+        }
+        if aborted {
+            self.dirty_updates(key);
+        }
+        self.note_first_seen(reads);
+    }
+
+    /// wr and rw edges of one read. Returns whether it ended with an intermediate append of another transaction.
+    fn read_edges(&mut self, read: &Read<'_>, rank: Option<Option<u32>>) -> bool {
+        let dependencies = &mut self.facts.dependencies;
+        let mut intermediate = false;
+        let mut writer = NONE;
+        if let Some(rank) = rank {
+            let append = match rank {
+                Some(rank) => self.versions.append_at(rank),
+                None => read.list.last().and_then(|last| self.versions.append_of(*last)),
+            };
+            if let Some(append) = append {
+                writer = append.txn;
+                intermediate = append.intermediate && append.txn != read.txn && read.ok;
+                if append.is_possible() && append.txn != read.txn {
+                    dependencies.wr.push((append.txn, read.txn));
+                }
+            }
+        }
+        let next = match rank {
+            None => 0,
+            Some(Some(rank)) => rank + 1,
+            Some(None) => return intermediate,
+        };
+        if next == self.versions.len() {
+            self.last_readers.push(read.txn);
+        } else if let Some(append) = self.versions.append_at(next)
+            && append.is_possible()
+            && append.txn != read.txn
+            && writer != read.txn
+        {
+            dependencies.rw.push((read.txn, append.txn));
+        }
+        intermediate
+    }
+
+    /// ww edges, and the edges of appends that the version order lacks.
+    fn write_edges(&mut self) {
+        let possible = |append: Option<Append>| append.filter(Append::is_possible).map(|append| append.txn);
+        let dependencies = &mut self.facts.dependencies;
+        let mut previous = None;
+        for rank in 0..self.versions.len() {
+            let writer = possible(self.versions.append_at(rank));
+            if let (Some(from), Some(to)) = (previous, writer)
+                && from != to
+            {
+                dependencies.ww.push((from, to));
+            }
+            previous = writer;
+        }
+        self.unobserved.clear();
+        self.unobserved.extend(self.versions.unobserved().filter(Append::is_possible).map(|append| append.txn));
+        if self.unobserved.is_empty() {
+            return;
+        }
+        self.unobserved.sort_unstable();
+        self.unobserved.dedup();
+        if let Some(last) = previous {
+            dependencies.ww.extend(self.unobserved.iter().filter(|txn| **txn != last).map(|txn| (last, *txn)));
+        }
+        // Whoever wrote the last version and read it precedes the appends by ww already.
+        self.last_readers.retain(|txn| Some(*txn) != previous);
+        self.last_readers.sort_unstable();
+        self.last_readers.dedup();
+        let (readers, appenders) = (self.last_readers.len(), self.unobserved.len());
+        if readers * appenders > FAN_FACTOR * (readers + appenders) + 256 {
+            let fan = Fan { readers: self.last_readers.clone(), appenders: self.unobserved.clone() };
+            dependencies.fans.push(fan);
+            return;
+        }
+        for reader in &self.last_readers {
+            let others = self.unobserved.iter().filter(|txn| *txn != reader);
+            dependencies.rw.extend(others.map(|txn| (*reader, *txn)));
+        }
+    }
+
+    fn lost_updates(&mut self, key: i64, reads: &[Read<'_>], orderly: bool) {
+        self.rmw.sort_unstable();
+        for group in self.rmw.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            let txns: Vec<u32> = group.iter().map(|(_, txn)| *txn).collect();
+            let seen = reads.iter().find(|read| read.txn == txns[0] && read.then_appends);
+            let seen = seen.map(|read| read.list.to_vec()).unwrap_or_default();
+            self.facts.found.push(Raw::LostUpdate { key, seen, txns });
+        }
+        if orderly {
+            return;
+        }
+        let astray = |read: &&Read<'_>| read.then_appends && !self.versions.has_prefix(read);
+        let mut others: Vec<(&[i64], u32)> = reads.iter().filter(astray).map(|read| (read.list, read.txn)).collect();
+        others.sort_unstable();
+        for group in others.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            let txns = group.iter().map(|(_, txn)| *txn).collect();
+            self.facts.found.push(Raw::LostUpdate { key, seen: group[0].0.to_vec(), txns });
+        }
+    }
+
+    /// G1b, one case for each intermediate element.
+    fn intermediate_reads(&mut self, key: i64, reads: &[Read<'_>]) {
+        let mut cases: Vec<(i64, u32, u32)> = Vec::new();
+        for read in reads.iter().filter(|read| read.ok) {
+            if let Some(element) = read.list.last()
+                && let Some(append) = self.versions.append_of(*element)
+                && append.intermediate
+                && append.txn != read.txn
+            {
+                cases.push((*element, read.txn, append.txn));
+            }
+        }
+        cases.sort_unstable();
+        for group in cases.chunk_by(|a, b| a.0 == b.0) {
+            let (element, reader, writer) = group[0];
+            self.facts.found.push(Raw::G1b { key, element, reader, writer, more: group.len() as u64 - 1 });
+        }
+    }
+
+    /// G1a, garbage reads and duplicate elements: looks at every element of every read.
+    fn contents(&mut self, key: i64, reads: &[Read<'_>]) {
+        let mut aborted: Vec<(i64, u32, u32)> = Vec::new();
+        let mut garbage: Vec<(i64, u32)> = Vec::new();
+        let mut duplicate: Option<Raw> = None;
+        let mut sorted: Vec<i64> = Vec::new();
+        for read in reads {
+            sorted.clear();
+            sorted.extend_from_slice(read.list);
+            sorted.sort_unstable();
+            for same in sorted.chunk_by(|a, b| a == b) {
+                let element = same[0];
+                match self.versions.append_of(element) {
+                    Some(append) if append.outcome == Outcome::Fail && read.ok => {
+                        aborted.push((element, read.txn, append.txn));
+                    }
+                    None if read.ok => garbage.push((element, read.txn)),
+                    _ => {}
+                }
+            }
+            let twice = sorted.chunk_by(|a, b| a == b).find(|same| same.len() > 1);
+            match (&mut duplicate, twice) {
+                (Some(Raw::Duplicate { more, .. }), Some(_)) => *more += 1,
+                (None, Some(same)) => {
+                    let times = same.len() as u64;
+                    duplicate = Some(Raw::Duplicate { key, element: same[0], times, reader: read.txn, more: 0 });
+                }
+                _ => {}
+            }
+        }
+        aborted.sort_unstable();
+        for group in aborted.chunk_by(|a, b| a.0 == b.0) {
+            let (element, reader, writer) = group[0];
+            self.facts.found.push(Raw::G1a { key, element, reader, writer, more: group.len() as u64 - 1 });
+        }
+        garbage.sort_unstable();
+        for group in garbage.chunk_by(|a, b| a.0 == b.0) {
+            let (element, reader) = group[0];
+            self.facts.found.push(Raw::Garbage { key, element, reader, more: group.len() as u64 - 1 });
+        }
+        self.facts.found.extend(duplicate);
+    }
+
+    fn dirty_updates(&mut self, key: i64) {
+        let mut armed: Option<(u32, i64)> = None;
+        for rank in 0..self.versions.len() {
+            let Some(append) = self.versions.append_at(rank) else { continue };
+            let version = (append.txn, append.value);
+            match append.outcome {
+                Outcome::Fail => armed = armed.or(Some(version)),
+                Outcome::Info => {}
+                Outcome::Ok => {
+                    if let Some(failed) = armed.take() {
+                        self.facts.found.push(Raw::DirtyUpdate { key, failed, ok: version });
+                    }
+                }
+            }
+        }
+    }
+
+    /// For `info` appends that were observed: the first completion at which that version, or a later one, was seen.
+    fn note_first_seen(&mut self, reads: &[Read<'_>]) {
+        let length = self.versions.len();
+        let is_info = |rank| self.versions.append_at(rank).is_some_and(|append| append.outcome == Outcome::Info);
+        if !(0..length).any(is_info) {
+            return;
+        }
+        self.seen_at.clear();
+        self.seen_at.resize(length as usize, u64::MAX);
+        for read in reads {
+            if let Some(Some(rank)) = self.versions.last_rank(read) {
+                let slot = &mut self.seen_at[rank as usize];
+                *slot = (*slot).min(self.end[read.txn as usize]);
+            }
+        }
+        let mut earliest = u64::MAX;
+        for rank in (0..length).rev() {
+            earliest = earliest.min(self.seen_at[rank as usize]);
+            let Some(append) = self.versions.append_at(rank) else { continue };
+            if append.outcome == Outcome::Info {
+                let slot = &mut self.facts.first_seen[append.txn as usize];
+                *slot = (*slot).min(earliest);
+            }
+            earliest = earliest.min(self.end[append.txn as usize]);
+        }
+    }
+}
+
+/// The first pair of neighbours, among the distinct lists sorted by length, where the shorter is no prefix.
+fn incompatible_order(key: i64, reads: &[Read<'_>]) -> Option<Raw> {
+    let mut lists: Vec<(&[i64], u32)> = reads.iter().map(|read| (read.list, read.txn)).collect();
+    lists.sort_unstable_by(|a, b| (a.0.len(), a.0, a.1).cmp(&(b.0.len(), b.0, b.1)));
+    lists.dedup_by(|next, kept| next.0 == kept.0);
+    let pair = lists.windows(2).find(|pair| !pair[1].0.starts_with(pair[0].0))?;
+    let owned = |(list, txn): (&[i64], u32)| (txn, list.to_vec());
+    Some(Raw::IncompatibleOrder { key, shorter: owned(pair[0]), longer: owned(pair[1]) })
+}

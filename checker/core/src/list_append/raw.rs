@@ -1,0 +1,50 @@
+//! Anomalies as the checker meets them, before they are put into words. Transactions are indices into the history.
+
+/// What a read should have seen, as far as its own transaction tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Whether the list must be exactly `elements`; else it must end with them.
+    pub(super) known_start: bool,
+    /// The elements.
+    pub(super) elements: Vec<i64>,
+}
+
+/// One anomaly that is no cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// A read saw what a failed transaction appended.
+    G1a { key: i64, element: i64, reader: u32, writer: u32, more: u64 },
+    /// A read ended with an append that its transaction followed by another one to the same key.
+    G1b { key: i64, element: i64, reader: u32, writer: u32, more: u64 },
+    /// A read saw a value that nobody appended.
+    Garbage { key: i64, element: i64, reader: u32, more: u64 },
+    /// A read disagrees with its own transaction.
+    Internal { txn: u32, mop: u32, expected: Expected },
+    /// A read saw what its own transaction appends later.
+    FutureRead { txn: u32, mop: u32, element: i64 },
+    /// A read saw one element twice.
+    Duplicate { key: i64, element: i64, times: u64, reader: u32, more: u64 },
+    /// Two reads, neither of which continues the other.
+    IncompatibleOrder { key: i64, shorter: (u32, Vec<i64>), longer: (u32, Vec<i64>) },
+    /// An append of a failed transaction lies below one of an `ok` transaction.
+    DirtyUpdate { key: i64, failed: (u32, i64), ok: (u32, i64) },
+    /// Several `ok` transactions read one version, and each appended to it.
+    LostUpdate { key: i64, seen: Vec<i64>, txns: Vec<u32> },
+}
+
+impl Raw {
+    /// The anomaly's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Raw::G1a { .. } => "G1a",
+            Raw::G1b { .. } => "G1b",
+            Raw::Garbage { .. } => "garbage-read",
+            Raw::Internal { .. } => "internal",
+            Raw::FutureRead { .. } => "future-read",
+            Raw::Duplicate { .. } => "duplicate-elements",
+            Raw::IncompatibleOrder { .. } => "incompatible-order",
+            Raw::DirtyUpdate { .. } => "dirty-update",
+            Raw::LostUpdate { .. } => "lost-update",
+        }
+    }
+}
