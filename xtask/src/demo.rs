@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The scenario that is shown: five hosts, the demo store, partitions aimed at its leader.
-const SCENARIO: &str = "examples/demo-leader-partition.toml";
+const SCENARIO: &str = "examples/demo-partition-leader.toml";
 
 /// Flags of `demo`.
 #[derive(Args)]
