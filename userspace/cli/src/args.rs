@@ -1,0 +1,264 @@
+//! The command line, defined once: help, completions and man pages come from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Breaks distributed systems surgically and proves what broke.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fissure",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 valid · 1 a violation was found · 2 unknown · 3 cannot run here · 64 usage or scenario \
+                  error · 70 a bug in fissure\n\nExamples:\n  fissure run examples/demo-leader-partition.toml\n  \
+                  fissure check history.edn --model strict-serializable\n  fissure sql store/latest -c 'select f, \
+                  outcome, count(*) from ops group by 1, 2'"
+)]
+pub struct Cli {
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// Say more (-v), or much more (-vv), on standard error.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing on standard error but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario: cluster up, workload, faults, checks, report (needs root).
+    Run(RunArgs),
+    /// Check a history: a run folder, or a file (Parquet, EDN, JSON lines, Jepsen's logs).
+    Check(CheckArgs),
+    /// Ask questions of a history in SQL.
+    Sql(SqlArgs),
+    /// Show what a run found, again.
+    Report(ReportArgs),
+    /// List the runs of a store.
+    Ls(LsArgs),
+    /// Check a scenario, or say in words what it will do.
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Say what this host can do: each mechanism available, missing (and what it needs), or could not tell.
+    Doctor(DoctorArgs),
+    /// Remove what runs that are no longer alive left behind. Never touches anything else.
+    Clean(CleanArgs),
+    /// Seal what a killed run had journaled.
+    Recover(RecoverArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory.
+    Man {
+        /// The directory; made if it is missing.
+        dir: PathBuf,
+    },
+    /// A node of the demo store.
+    #[command(hide = true, disable_help_flag = true)]
+    DemoNode {
+        /// Its own flags; the demo store reads them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Watches over a lab and removes it when its owner is gone.
+    #[command(hide = true)]
+    LabReaper {
+        /// The lab's journal.
+        journal: PathBuf,
+    },
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The scenario.
+    pub scenario: PathBuf,
+    /// Seed of everything that is drawn; printed, so that the same plan can be run again.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+    /// The demo store's bug, in place of the scenario's: none, stale-reads, ack-before-replicated, non-atomic-txn.
+    #[arg(long)]
+    pub bug: Option<String>,
+    /// Length of the faults phase, in place of the scenario's, such as 20s.
+    #[arg(long, value_name = "DURATION")]
+    pub faults_for: Option<String>,
+    /// Print results.json to standard output instead of the report.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A run folder (or `latest`), or a history file.
+    #[arg(default_value = "latest")]
+    pub target: PathBuf,
+    /// What kind of history it is; guessed from its operations otherwise.
+    #[arg(long, value_enum)]
+    pub workload: Option<WorkloadName>,
+    /// Consistency model that the history must satisfy; `--model help` lists them.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Values are `[key value]` pairs: check each key on its own (Jepsen's independent tuples).
+    #[arg(long)]
+    pub independent: bool,
+    /// Value of a register before its first write, for histories that start with one.
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub initial: Option<i64>,
+    /// Print JSON to standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+}
+
+/// Kinds of history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkloadName {
+    /// Reads, writes and compare-and-sets of registers.
+    Register,
+    /// Transactions of appends to lists and reads of lists.
+    ListAppend,
+}
+
+/// Flags of `sql`.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// A run folder, or `latest`.
+    #[arg(default_value = "latest")]
+    pub target: PathBuf,
+    /// Run this statement and leave (may be given several times).
+    #[arg(short, long = "command", value_name = "SQL")]
+    pub commands: Vec<String>,
+    /// Run the statements of this file and leave.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
+    pub format: SqlFormat,
+    /// Rows shown of a table; 0 shows all.
+    #[arg(long, default_value_t = 40)]
+    pub limit: usize,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+}
+
+/// Form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SqlFormat {
+    /// For people.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run folder, or `latest`.
+    #[arg(default_value = "latest")]
+    pub target: PathBuf,
+    /// Form of the report.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
+    pub format: ReportFormat,
+    /// Only this finding, such as `L-0`.
+    #[arg(long)]
+    pub finding: Option<String>,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people, here.
+    Terminal,
+    /// results.json.
+    Json,
+    /// JUnit XML.
+    Junit,
+    /// One self-contained page.
+    Html,
+}
+
+/// Flags of `ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Where runs are kept.
+    #[arg(env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+    /// Print one JSON object a run.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fissure plan …`
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Check scenarios; every mistake is reported at once.
+    Check {
+        /// The scenarios.
+        #[arg(required = true)]
+        scenarios: Vec<PathBuf>,
+    },
+    /// Say in words, and on a time ruler, what a scenario will do.
+    Explain {
+        /// The scenario.
+        scenario: PathBuf,
+        /// Seed of everything that is drawn.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {}
+
+/// Flags of `recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The run folder, or `latest`.
+    #[arg(default_value = "latest")]
+    pub target: PathBuf,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub store: PathBuf,
+}
