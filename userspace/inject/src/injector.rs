@@ -110,7 +110,12 @@ impl Injector {
     ///
     /// As for [`Injector::load`].
     pub fn load_with(options: &Options) -> Result<Self, InjectError> {
-        let object = fissure_object::OBJECT.ok_or(InjectError::NotBuilt)?;
+        Self::load_object(fissure_object::OBJECT.ok_or(InjectError::NotBuilt)?, options)
+    }
+
+    /// Loads programs from an object that is not the embedded one; for measurements.
+    #[doc(hidden)]
+    pub fn load_object(object: &[u8], options: &Options) -> Result<Self, InjectError> {
         let mut loader = EbpfLoader::new();
         if let Some(bytes) = options.ring_bytes {
             loader.map_max_entries("EVENTS", bytes);

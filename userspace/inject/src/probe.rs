@@ -209,7 +209,7 @@ fn try_out(feature: Feature) -> Result<(), Trial> {
         }),
         Feature::TestRun => {
             let program = sys::load_classifier(sys::RETURN_0)?;
-            Ok(sys::test_run(&program)?)
+            Ok(sys::test_run(&program, &[0; 64], 1).map(drop)?)
         }
         Feature::Programs => programs(),
     }

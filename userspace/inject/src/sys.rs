@@ -124,17 +124,16 @@ pub(crate) fn link_tcx(program: &OwnedFd, ifindex: u32) -> io::Result<OwnedFd> {
     bpf(BPF_LINK_CREATE, &mut attr).map(owned)
 }
 
-/// Runs a tc program on a small frame.
-pub(crate) fn test_run(program: &OwnedFd) -> io::Result<()> {
-    let frame = [0u8; 64];
+/// Runs a tc program on a frame; the mean time of one run, in nanoseconds.
+pub(crate) fn test_run(program: &OwnedFd, frame: &[u8], repeat: u32) -> io::Result<u32> {
     let mut attr = TestRun {
         prog_fd: program.as_raw_fd() as u32,
         data_size_in: frame.len() as u32,
         data_in: frame.as_ptr() as u64,
-        repeat: 1,
+        repeat,
         ..TestRun::default()
     };
-    bpf(BPF_PROG_TEST_RUN, &mut attr).map(drop)
+    bpf(BPF_PROG_TEST_RUN, &mut attr).map(|_| attr.duration)
 }
 
 const RTM_DELQDISC: u16 = 37;
