@@ -69,3 +69,23 @@ impl Proposals {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Command;
+
+    #[test]
+    fn only_what_the_log_took_is_in_doubt() {
+        let proposals = Proposals::new(1);
+        let (taken, mut early) = proposals.register(vec![Command::Write { key: 1, value: 1 }]);
+        let (untaken, _) = proposals.register(vec![Command::Write { key: 1, value: 2 }]);
+        assert_ne!(taken.number, untaken.number);
+        let foreign = Batch { origin: 2, ..taken.clone() };
+        assert!(proposals.taken(&foreign).is_none(), "the same number of another node is not ours");
+        proposals.taken(&taken).unwrap().send(vec![Reply::Written]).unwrap();
+        assert_eq!(early.try_recv().unwrap(), vec![Reply::Written]);
+        assert!(proposals.taken(&taken).is_none(), "an early acknowledgement is given once");
+        assert_eq!((proposals.forget(taken.number), proposals.forget(untaken.number)), (true, false));
+    }
+}

@@ -53,3 +53,35 @@ impl Speculation {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LogId, TypeConfig};
+    use openraft::{CommittedLeaderId, storage::RaftStateMachine};
+
+    fn entry(index: u64) -> Entry {
+        let commands = vec![Command::Write { key: 1, value: index as i64 }];
+        let payload = EntryPayload::<TypeConfig>::Normal(Batch { origin: 1, number: index, commands });
+        Entry { log_id: LogId::new(CommittedLeaderId::new(1, 1), index), payload }
+    }
+
+    #[tokio::test]
+    async fn it_is_the_committed_state_and_what_the_log_holds_beyond_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = Machine::open(dir.path()).unwrap();
+        let speculation = Speculation::new(machine.clone());
+        let value = |speculation: &Speculation| speculation.read(&Command::Read { key: 1 });
+        let log: Vec<Entry> = (1..=3).map(entry).collect();
+        for entry in &log {
+            let EntryPayload::Normal(batch) = &entry.payload else { panic!("not a batch") };
+            assert_eq!(speculation.execute(batch), vec![Reply::Written]);
+        }
+        assert_eq!(value(&speculation), Some(Reply::Value(Some(3))));
+        machine.apply(log[..1].to_vec()).await.unwrap();
+        speculation.rebuild(log[..2].iter());
+        assert_eq!(value(&speculation), Some(Reply::Value(Some(2))), "the third entry was dropped from the log");
+        speculation.rebuild(log[..1].iter());
+        assert_eq!(value(&speculation), Some(Reply::Value(Some(1))));
+    }
+}
