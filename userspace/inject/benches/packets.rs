@@ -207,11 +207,10 @@ fn print_row(figure: &Value) {
         Some(ns) => (ns, "ns/packet"),
         None => (figure["publish_us"].as_f64().unwrap_or(f64::NAN), "us/table"),
     };
-    println!(
-        "{:<12} {:>7} {matched:>8} {kind:>6} {value:>8.0} {unit}",
-        figure["bench"].as_str().unwrap_or(""),
-        figure["rules"]
-    );
+    let net = figure["ns_per_packet_net"].as_f64().map_or(String::new(), |net| format!("{net:.0}"));
+    let rules = figure["rules"].as_u64().map_or("empty".into(), |rules| rules.to_string());
+    let bench = figure["bench"].as_str().unwrap_or("");
+    println!("{bench:<8} {rules:>6} {matched:>8} {kind:>6} {value:>9.0} {unit} {net:>5}");
 }
 
 fn report(figures: &[Value]) {

@@ -101,9 +101,13 @@ impl Attachment {
 
 fn attach_here(program: &mut SchedClassifier, ifname: &str, mechanism: Mechanism) -> Result<Inside, Failed> {
     let ifindex = if_nametoindex(ifname).map_err(|errno| Failed::Interface(errno.into()))?;
+    // Before whatever is there: a program that comes later may never see the packet.
     let (options, added_qdisc) = match mechanism {
-        Mechanism::Tcx => (TcAttachOptions::TcxOrder(LinkOrder::default()), false),
-        Mechanism::Clsact => (TcAttachOptions::Netlink(NlOptions::default()), add_clsact(ifname)?),
+        Mechanism::Tcx => (TcAttachOptions::TcxOrder(LinkOrder::first()), false),
+        Mechanism::Clsact => {
+            let first = NlOptions { priority: 1, ..NlOptions::default() };
+            (TcAttachOptions::Netlink(first), add_clsact(ifname)?)
+        }
     };
     let id = program.attach_with_options(ifname, TcAttachType::Ingress, options).map_err(Failed::Program)?;
     let link = program.take_link(id).map_err(Failed::Program)?;
@@ -115,6 +119,7 @@ fn add_clsact(ifname: &str) -> Result<bool, Failed> {
     match qdisc_add_clsact(ifname) {
         Ok(()) => Ok(true),
         Err(TcError::AlreadyAttached) => Ok(false),
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(nix::libc::EEXIST) => Ok(false),
         Err(error) => Err(Failed::Program(error.into())),
     }
 }

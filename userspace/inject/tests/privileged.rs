@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use common::{Dice, Spec, v4, v6};
 use fissure_abi::{Action, Direction, Rule};
 use fissure_inject::{
@@ -78,6 +79,12 @@ impl Cable {
         let socket = self.inside(end, || UdpSocket::bind(address(end, port, six)).expect("binds"));
         socket.set_read_timeout(Some(Duration::from_millis(200))).expect("can be set");
         socket
+    }
+
+    /// How many programs are attached by tcx, which older tools do not show.
+    fn tcx(&self, end: usize) -> usize {
+        let query = || SchedClassifier::query_tcx("eth0", TcAttachType::Ingress).expect("can be asked");
+        self.inside(end, query).1.len()
     }
 
     /// What tools show of a namespace.
@@ -515,7 +522,7 @@ fn a_killed_process_leaves_nothing() {
     let (sender, receiver) = (cable.udp(0, 5000, false), cable.udp(1, 7001, false));
     sender.send_to(b"x", address(1, 7001, false)).expect("sends");
     assert_eq!(receive_all(&receiver), 0, "the fault is in force");
-    assert_ne!(cable.looks(), before, "and can be seen");
+    assert_eq!(cable.tcx(1), 1, "and can be seen");
     let objects = held(&child);
     for kind in ["link", "prog", "map"] {
         assert!(objects.iter().any(|object| object.starts_with(kind) && exists(object)), "{objects:?}");
@@ -527,6 +534,7 @@ fn a_killed_process_leaves_nothing() {
         assert!(Instant::now() < deadline, "still there: {objects:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+    assert_eq!(cable.tcx(1), 0);
     assert_eq!(cable.looks(), before);
     sender.send_to(b"x", address(1, 7001, false)).expect("sends");
     assert_eq!(receive_all(&receiver), 1, "and packets pass");
