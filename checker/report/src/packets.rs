@@ -1,7 +1,7 @@
 //! The statement that lists all packets around a finding, and how one packet is named.
 
 use crate::input::{PacketLine, ReportInput};
-use crate::words::{self, shell};
+use crate::words::{self, shell, shell_double};
 use fissure_checker::{Finding, Operation};
 use std::collections::BTreeSet;
 
@@ -24,9 +24,7 @@ pub(crate) fn sql(ops: &[(String, &Operation)]) -> Option<String> {
 
 /// The whole command around a statement.
 pub(crate) fn sql_command(input: &ReportInput, sql: &str) -> String {
-    let escaped: String =
-        sql.chars().flat_map(|c| "\"\\$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
-    format!("fissure sql {} --limit 0 -c \"{escaped}\"", shell(&input.run_path))
+    format!("fissure sql {} --limit 0 -c {}", shell(&input.run_path), shell_double(sql))
 }
 
 /// Where a packet was hit, seen from the finding: `on the connection of T1 (op 123)`, or `around n1`.

@@ -280,3 +280,81 @@ pub(crate) fn hostile() -> ReportInput {
     input.history = History::new(ops).expect("the sample keeps the invariants");
     input
 }
+
+/// A minute of 1 000 operations a second, with every kind of fault and a hundred findings.
+pub(crate) fn large() -> ReportInput {
+    let mut input = invalid();
+    input.duration_s = 60.0;
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut draw = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut ops = Vec::new();
+    let mut process = [0_i64; 12];
+    for (number, at_us) in (0..60_000_u64).map(|number| (number, number * 1_000)) {
+        let client = (number % 12) as usize;
+        let cut_off = matches!(at_us / 1_000_000, 10..=13 | 18..=21) && client.is_multiple_of(3);
+        let outcome = match draw(100) {
+            0..30 if cut_off => Outcome::Info,
+            30..60 if cut_off => Outcome::Fail,
+            0 => Outcome::Fail,
+            _ => Outcome::Ok,
+        };
+        let slow = if outcome == Outcome::Info {
+            1_900_000
+        } else {
+            400 + draw(1_500) + if draw(200) == 0 { draw(10_500) } else { 0 }
+        };
+        let key = draw(8) as i64;
+        let call = if draw(2) == 0 { write(key, number as i64) } else { read(key, draw(number + 1) as i64) };
+        let id = process[client] * 12 + client as i64;
+        let mut one = op(id, ["n1", "n2", "n3"][client % 3], call, outcome, 0, 0);
+        (one.invoke_ns, one.complete_ns) =
+            (STARTED_NS + at_us as i64 * 1_000, Some(STARTED_NS + (at_us + slow.min(11_900)) as i64 * 1_000));
+        if outcome == Outcome::Info {
+            one.complete_ns = Some(STARTED_NS + (at_us + slow) as i64 * 1_000);
+            process[client] += 1;
+        }
+        (one.invoke_seq, one.complete_seq) = (number * 40, Some(number * 40 + 13));
+        ops.push(one);
+    }
+    input.history = History::new(ops).expect("the sample keeps the invariants");
+    input.phases = (0..60_000)
+        .map(|number| {
+            if number < 3_000 {
+                "warm-up"
+            } else if number < 55_000 {
+                "faults"
+            } else {
+                "heal"
+            }
+            .to_owned()
+        })
+        .collect();
+    let first = input.results[0].findings[0].clone();
+    let list = input.packets.remove("L-0").expect("it has packets");
+    input.results[0].findings = (0..100_u64)
+        .map(|number| {
+            let at = 10_500 + number * 90;
+            Finding {
+                id: format!("L-{number}"),
+                ops: vec![at + 900, at + 210, at],
+                key: Some((number % 8) as i64),
+                ..first.clone()
+            }
+        })
+        .collect();
+    for number in 0..100 {
+        let mut list = list.clone();
+        list.shown = list.shown.iter().cycle().take(200).cloned().collect();
+        for (place, packet) in list.shown.iter_mut().enumerate() {
+            packet.t_ns = (10_500 + number * 90 + place as i64 * 4) * MS;
+        }
+        input.packets.insert(format!("L-{number}"), list);
+    }
+    input.hits_per_second = vec![(10, 1, 300), (11, 1, 250), (13, 1, 54), (18, 2, 600), (19, 2, 3), (20, 2, 3)];
+    input
+}

@@ -197,6 +197,13 @@ pub(crate) fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// Text as one word of a shell command, in double quotes.
+pub(crate) fn shell_double(text: &str) -> String {
+    let escaped: String =
+        text.chars().flat_map(|c| "\"\\$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

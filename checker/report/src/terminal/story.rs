@@ -139,11 +139,8 @@ fn dropped(page: &mut Page, finding: &Finding, ops: &[(String, &Operation)], inp
     }
     let Some(list) = input.packets.get(&finding.id) else { return };
     let own = list.shown.iter().filter(|packet| packet.op_id.is_some()).count();
-    page.raw(&format!(
-        "{}dropped meanwhile: {}",
-        " ".repeat(INDENT),
-        packets::whose(list.total, own, list.shown.len())
-    ));
+    let whose = packets::whose(list.total, own, list.shown.len());
+    page.wrapped(&" ".repeat(INDENT), INDENT + 2, &format!("dropped meanwhile: {whose}"), "");
     let shown = packets::telling(&list.shown, PACKETS_SHOWN);
     let lines: Vec<[String; 5]> = shown.iter().map(|packet| packet_cells(packet, ops)).collect();
     table(page, &lines);
