@@ -124,7 +124,7 @@ fn property(result: &CheckResult) -> Markup {
             td { (said(result.verdict.validity)) }
             td { (printable(&result.checker)) }
             td { (printable(&result.model)) }
-            td {
+            td class="evidence" {
                 (printable(&result.evidence))
                 @if !result.anomaly_types.is_empty() { div { "Anomalies: " (list(&result.anomaly_types)) "." } }
                 @if !result.not.is_empty() {
@@ -214,7 +214,7 @@ fn fault_table(input: &ReportInput, faults: &[FaultSummary<'_>]) -> Markup {
     html! {
         @if !faults.is_empty() {
             table {
-                tr { th { "fault" } th { "kind" } th class="number" { "asked" } th class="number" { "packets hit" } th class="number" { "kernel's count" } th { "" } }
+                tr { th { "fault" } th { "kind" } th { "asked" } th class="number" { "packets hit" } th class="number" { "kernel's count" } th { "" } }
                 @for fault in faults {
                     tr {
                         td {
@@ -227,7 +227,7 @@ fn fault_table(input: &ReportInput, faults: &[FaultSummary<'_>]) -> Markup {
                             }
                         }
                         td { (printable(fault.kind)) }
-                        td class="number" { (fault.occurrences.len()) "×" }
+                        td { (asked(fault)) }
                         td class="number" { @if fault.is_packets() { (thousands(fault.hits())) } @else { "-" } }
                         td class="number" {
                             @match fault.kernel_hits() {
@@ -248,6 +248,18 @@ fn fault_table(input: &ReportInput, faults: &[FaultSummary<'_>]) -> Markup {
                 }
                 "."
             }
+        }
+    }
+}
+
+/// When a fault was asked for: its first windows.
+fn asked(fault: &FaultSummary<'_>) -> Markup {
+    let windows: Vec<String> = fault.occurrences.iter().take(4).map(|line| summary::asked(line)).collect();
+    html! {
+        (fault.occurrences.len()) "×"
+        span class="small faint" {
+            " " (windows.join(", "))
+            @if fault.occurrences.len() > windows.len() { " and " (fault.occurrences.len() - windows.len()) " more" }
         }
     }
 }

@@ -234,9 +234,11 @@ impl<'a> Scene<'a> {
         let mut arrows = Vec::new();
         for (step, edge) in finding.cycle.iter().take(12).enumerate() {
             let (Some(from), Some(to)) = (place(edge.from), place(edge.to)) else { continue };
-            let (x1, x2) = (from.1, to.0);
-            let bend = if step % 2 == 0 { 26.0 } else { -26.0 };
-            let (mx, my) = ((x1 + x2) / 2.0, f64::midpoint(from.2, to.2) + bend);
+            // From edge to edge, bowed to alternate sides, so that a cycle of two does not lie upon itself.
+            let (x1, x2) = if from.0 <= to.0 { (from.1, to.0) } else { (from.0, to.1) };
+            let bow = 34.0 + (x2 - x1).abs() / 30.0;
+            let bend = if step % 2 == 0 { bow } else { -bow };
+            let (mx, my) = (f64::midpoint(x1, x2), f64::midpoint(from.2, to.2) + bend);
             let path = format!("M{} {}Q{} {} {} {}", n(x1), n(from.2), n(mx), n(my), n(x2), n(to.2));
             let key = edge.key.map_or(String::new(), |key| format!(" key {key}"));
             arrows.push((

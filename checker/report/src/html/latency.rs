@@ -23,6 +23,8 @@ const NODES_MAX: usize = 9;
 /// Buckets of the quantiles and of the rate, at most.
 const BUCKETS_MAX: i64 = 240;
 const SECOND: i64 = 1_000_000_000;
+/// Findings whose operations have a ring.
+const RINGED_FINDINGS: usize = 12;
 /// Shortest latency that has a place of its own.
 const LATENCY_NS_MIN: f64 = 10_000.0;
 
@@ -232,11 +234,18 @@ fn phases(input: &ReportInput, axis: &Axis, top: f64, bottom: f64) -> Markup {
             starts.push((phase, op.invoke_ns - input.started_ns));
         }
     }
+    let (mut free, mut labels) = (LEFT, Vec::new());
+    for (phase, at) in starts.iter().take(8) {
+        let (x, name) = (axis.x(*at), cut(&printable(phase), 20));
+        // A short phase has its name in a second row.
+        let y = if x < free { top + 23.0 } else { top + 11.0 };
+        free = x + 10.0 + name.chars().count() as f64 * 6.0;
+        labels.push((x, y, name));
+    }
     html! {
-        @for (phase, at) in starts.iter().take(8) {
-            @let x = axis.x(*at);
+        @for (x, y, name) in labels {
             path class="grid" stroke-dasharray="2 3" d=(format!("M{} {}V{}", n(x), n(top), n(bottom))) {}
-            text class="faint halo" x=(n(x + 3.0)) y=(n(top + 11.0)) { (cut(&printable(phase), 20)) }
+            text class="faint halo" x=(n(x + 3.0)) y=(n(y)) { (name) }
         }
     }
 }
@@ -366,7 +375,7 @@ fn rate(input: &ReportInput, axis: &Axis, top: f64, bottom: f64) -> Markup {
 /// A ring around each operation that a finding names.
 fn rings(input: &ReportInput, axis: &Axis, scale: &Scale) -> Markup {
     let mut drawn: BTreeSet<u64> = BTreeSet::new();
-    let findings = input.results.iter().flat_map(|result| &result.findings).take(60);
+    let findings = input.results.iter().flat_map(|result| &result.findings).take(RINGED_FINDINGS);
     let mut marks = Vec::new();
     for finding in findings {
         for (name, op) in words::named_ops(finding, input) {
@@ -380,7 +389,7 @@ fn rings(input: &ReportInput, axis: &Axis, scale: &Scale) -> Markup {
     }
     html! {
         @for (x, y, title, anchor) in marks {
-            a href=(format!("#{anchor}")) { circle class="ring" cx=(n(x)) cy=(n(y)) r="6" { title { (title) } } }
+            a href=(format!("#{anchor}")) { circle class="ring" cx=(n(x)) cy=(n(y)) r="5.5" { title { (title) } } }
         }
     }
 }
@@ -390,7 +399,7 @@ fn legend() -> Markup {
     let signs: Vec<String> = signs.iter().map(|event| format!("{} {event}", sign(event))).collect();
     html! {
         "Each point is an operation at its invocation: ● ok, ✕ fail (certainly not done), △ info (nobody knows). "
-        "Red rings: operations of a finding. Lines: median, and dashed the 99th percentile, of what was ok. "
+        "Red rings: operations of the first findings. Lines: median, and dashed the 99th percentile, of what was ok. "
         "Bands: light while a fault was asked for, dark in the seconds in which it hit packets (or when it acted on a process). "
         "Nodes: " (signs.join(", ")) "."
     }
