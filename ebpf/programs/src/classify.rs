@@ -18,13 +18,13 @@ use fissure_abi::{
 use crate::{
     atomic, count,
     maps::{CONTROL, FLOWS, ORDINALS, RULES},
-    report,
+    near, report,
     work::{self, NO_INDEX, NO_PLACE, Work},
 };
 
 /// A decision is begun again when the table is overwritten under it. Each time takes two publications within the time of
 /// one decision.
-const ATTEMPTS: u32 = 3;
+const RETRIES: u32 = 3;
 
 /// Nothing is done.
 pub const PASS: u32 = Action::Pass as u32;
@@ -35,27 +35,23 @@ pub const STALE: u32 = u32::MAX;
 #[inline(always)]
 pub fn packet(view: &PacketView, host: u32) -> u32 {
     let Some(active) = table_to_ask() else { return PASS };
-    let state = FLOWS.get_ptr_mut(&view.flow);
-    let Some(work) = work::here() else { return PASS };
-    work.index = NO_INDEX;
-    if let Some(state) = state {
-        if is_current(state, view, active) {
-            // SAFETY: a map value is aligned and stays mapped while the program runs; the field is only added to, or
-            // reset.
-            let index = unsafe { atomic::next_u64(&raw mut (*state).packets) };
-            // SAFETY: as above.
-            if unsafe { (*state).candidates_len } == 0 {
-                return PASS;
-            }
-            work.index = index;
-            // SAFETY: as above. What was being rewritten meanwhile are hints, and they are checked.
-            work.flow = unsafe { *state };
-        }
+    if near::is_innocent(view, active_revision(active)) {
+        return PASS;
     }
+    let Some(work) = work::here() else { return PASS };
     work.view = *view;
     work.host = host;
     work.active = active;
-    concerned(work)
+    look_up(work)
+}
+
+/// The same for a packet that lies in `work` already.
+#[inline(always)]
+pub fn packet_at_work(work: &mut Work, host: u32) -> u32 {
+    let Some(active) = table_to_ask() else { return PASS };
+    work.host = host;
+    work.active = active;
+    look_up(work)
 }
 
 /// Calls `step` with 0, 1, … up to `times` times, until it gives 1.
@@ -93,14 +89,26 @@ fn is_current(state: *const FlowState, view: &PacketView, active: u64) -> bool {
         && (view.tcp_flags & TCP_SYN == 0 || (state.opened != 0 && state.initial_seq == view.tcp_seq))
 }
 
-/// A packet whose flow is new to this table, or some rule is about.
+/// Looks up a packet's flow, and asks the rules that are about it.
 #[inline(never)]
-pub fn concerned(work: &mut Work) -> u32 {
-    if work.index == NO_INDEX {
-        match first_look(work) {
-            0 => {}
-            _ => return PASS,
+fn look_up(work: &mut Work) -> u32 {
+    work.index = NO_INDEX;
+    if let Some(state) = FLOWS.get_ptr_mut(&work.view.flow) {
+        if is_current(state, &work.view, work.active) {
+            // SAFETY: a map value is aligned and stays mapped while the program runs; the field is only added to, or
+            // reset. What was being rewritten meanwhile are hints, and they are checked.
+            unsafe {
+                work.index = atomic::next_u64(&raw mut (*state).packets);
+                work.flow = *state;
+            }
         }
+    }
+    if work.index == NO_INDEX && first_look(work) != 0 {
+        return PASS;
+    }
+    if work.flow.candidates_len == 0 {
+        near::note_innocent(&work.view.flow, work.flow.revision);
+        return PASS;
     }
     let Some(control) = CONTROL.get_ptr(0) else { return PASS };
     // SAFETY: a helper without arguments; and the one element of an array map, in which user space stores the word whole.
@@ -110,8 +118,12 @@ pub fn concerned(work: &mut Work) -> u32 {
         return PASS;
     }
     work.now = now;
+    let verdict = ask(work);
+    if verdict != STALE {
+        return verdict;
+    }
     work.verdict = STALE;
-    repeat(ATTEMPTS, attempt, work);
+    repeat(RETRIES, retry, work);
     if work.verdict == STALE {
         count::one(Counter::StalePassed);
         return PASS;
@@ -119,7 +131,7 @@ pub fn concerned(work: &mut Work) -> u32 {
     work.verdict
 }
 
-/// Makes the acquaintance of a flow. 0: some rule is about it.
+/// Makes the acquaintance of a flow. 0: it is remembered.
 #[inline(never)]
 fn first_look(work: &mut Work) -> u32 {
     remember(work);
@@ -129,12 +141,13 @@ fn first_look(work: &mut Work) -> u32 {
     };
     // SAFETY: a map value is aligned and stays mapped while the program runs; the field is only added to, or reset.
     work.index = unsafe { atomic::next_u64(&raw mut (*state).packets) };
-    (work.flow.candidates_len == 0) as u32
+    0
 }
 
 /// Compares a flow with the table and remembers the outcome, in the map and in `work`.
 #[inline(never)]
 fn remember(work: &mut Work) -> u32 {
+    near::recall(&work.view.flow);
     let view = &work.view;
     let known = FLOWS.get_ptr_mut(&view.flow);
     work.flow = match known {
@@ -276,23 +289,21 @@ unsafe extern "C" fn scan_one(index: u32, work: *mut *mut Work) -> i64 {
     (rule.probability_ppm >= 1_000_000) as i64
 }
 
-/// One attempt at a decision. 1 ends the attempts.
-unsafe extern "C" fn attempt(number: u32, work: *mut *mut Work) -> i64 {
+/// Another attempt at a decision, with the table that is in force now. 1 ends the attempts.
+unsafe extern "C" fn retry(_number: u32, work: *mut *mut Work) -> i64 {
     // SAFETY: called by `bpf_loop` with what `repeat` gave it.
     let work = unsafe { &mut **work };
-    if number > 0 {
-        count::one(Counter::StaleRetries);
-        let Some(control) = CONTROL.get_ptr(0) else { return 1 };
-        // SAFETY: the one element of an array map.
-        work.active = unsafe { active_word(control) };
-        remember(work);
-    }
+    count::one(Counter::StaleRetries);
+    let Some(control) = CONTROL.get_ptr(0) else { return 1 };
+    // SAFETY: the one element of an array map.
+    work.active = unsafe { active_word(control) };
+    remember(work);
     work.verdict = ask(work);
     (work.verdict != STALE) as i64
 }
 
 /// Asks the table: an [`Action`], or [`STALE`].
-#[inline(never)]
+#[inline(always)]
 fn ask(work: &mut Work) -> u32 {
     let active = work.active;
     work.revision = active_revision(active);

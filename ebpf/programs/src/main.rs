@@ -11,6 +11,7 @@ mod atomic;
 mod classify;
 mod count;
 mod maps;
+mod near;
 mod report;
 mod tc;
 mod work;

@@ -138,9 +138,7 @@ fn uncommon(ctx: &TcContext, host: u32) -> u32 {
     let Some(work) = work::here() else { return Action::Pass as u32 };
     let parsed = parse_anywhere(ctx, &mut work.view);
     if parsed == Parsed::Packet as u32 {
-        // The parsed packet is where `classify` puts it anyway; a copy keeps its fast path to the stack.
-        let view = work.view;
-        return classify::packet(&view, host);
+        return classify::packet_at_work(work, host);
     }
     if parsed == Parsed::Malformed as u32 {
         count::malformed(ctx);
