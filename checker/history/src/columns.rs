@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::rows::{ClockRow, ConnectionKind, ConnectionRow, Direction, FaultRow, InjectionRow, NodeRow};
 use crate::schema::Table;
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder, new_null_array,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    new_null_array,
 };
 use arrow::datatypes::{Field, Int64Type, SchemaRef};
 use std::borrow::Cow;
@@ -41,7 +42,8 @@ pub(crate) trait TableRow: Sized {
 /// The batch with exactly the columns of `schema`: others are dropped, missing optional ones are null, other physical
 /// types are cast.
 pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef, file: &Path) -> Result<RecordBatch, Error> {
-    let columns = schema.fields().iter().map(|field| conform_column(batch, field, file)).collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        schema.fields().iter().map(|field| conform_column(batch, field, file)).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema.clone(), columns).map_err(Error::format(file))
 }
 

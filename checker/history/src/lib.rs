@@ -9,7 +9,7 @@
 //!    each, to one Arrow IPC stream per table;
 //! 3. [`seal()`] pairs invocations with completions, checks the invariants and writes Parquet; [`recover()`] does the same
 //!    for a run whose process died;
-//! 4. [`read`] gives the rows back.
+//! 4. [`read`] gives the rows back, [`import`] reads what others recorded.
 //!
 //! Invariants:
 //! * what [`journal::Recorder::flush`] acknowledged survives the death of the process, whenever it comes;
@@ -21,6 +21,7 @@
 
 mod columns;
 mod error;
+pub mod import;
 pub mod journal;
 pub mod manifest;
 mod ops_table;
@@ -33,10 +34,11 @@ pub mod schema;
 mod seal;
 
 pub use error::Error;
+pub use import::{ImportError, ImportOptions, Imported, NilReads, import_file, import_file_with};
 pub use manifest::{Manifest, RunState};
+pub use parquet_file::FileSum;
 pub use read::{RunHistory, read_history};
 pub use recover::{RecoverReport, recover};
-pub use parquet_file::FileSum;
 pub use run_dir::{DEFAULT_STORE, RunDir, RunEntry, rfc3339, wall_ns};
 pub use schema::{SCHEMA_VERSION, Table};
 pub use seal::{SealReport, TornTail, seal};

@@ -172,8 +172,11 @@ impl Manifest {
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(MANIFEST_FILE);
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::Json { what: "manifest", path: path.clone(), source: Arc::new(source) })?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+            what: "manifest",
+            path: path.clone(),
+            source: Arc::new(source),
+        })?;
         if manifest.schema_version > SCHEMA_VERSION {
             return Err(Error::NewerSchema { path, found: manifest.schema_version, known: SCHEMA_VERSION });
         }
@@ -191,8 +194,11 @@ impl Manifest {
 
 /// Replaces a JSON file as a whole: beside its place, synced, renamed, the folder synced.
 pub(crate) fn write_json<T: Serialize>(path: &Path, what: &'static str, value: &T) -> Result<(), Error> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|source| Error::Json { what, path: path.to_owned(), source: Arc::new(source) })?;
+    let mut text = serde_json::to_string_pretty(value).map_err(|source| Error::Json {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
     text.push('\n');
     let partial = path.with_extension("json.partial");
     let mut file = File::create(&partial).map_err(Error::io("create", &partial))?;

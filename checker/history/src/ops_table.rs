@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::rows::OpRow;
 use crate::schema::{Table, mop_fields};
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, Int64Builder, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    StructArray,
+    Array, ArrayRef, AsArray, Int64Array, Int64Builder, ListArray, ListBuilder, RecordBatch, StringArray,
+    StringBuilder, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Int64Type};
@@ -241,9 +241,8 @@ impl<'a> OpsColumns<'a> {
         let mops = &self.mops;
         let key = mops.key.value(mop);
         let written = || {
-            optional_int(mops.value, mop).ok_or_else(|| {
-                self.columns.cell(row, "mops", format!("the value of `{}` is null", mops.f.value(mop)))
-            })
+            optional_int(mops.value, mop)
+                .ok_or_else(|| self.columns.cell(row, "mops", format!("the value of `{}` is null", mops.f.value(mop))))
         };
         match mops.f.value(mop) {
             "append" => Ok(Mop::Append { key, value: written()? }),

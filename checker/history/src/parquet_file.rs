@@ -222,9 +222,9 @@ pub(crate) fn open(path: &Path, table: Table) -> Result<ParquetRecordBatchReader
 }
 
 fn verify_data(path: &Path, sum: &str) -> Result<(), Error> {
-    let parsed = sum.split_once(':').and_then(|(length, crc)| {
-        Some((length.parse::<u64>().ok()?, u32::from_str_radix(crc, 16).ok()?))
-    });
+    let parsed = sum
+        .split_once(':')
+        .and_then(|(length, crc)| Some((length.parse::<u64>().ok()?, u32::from_str_radix(crc, 16).ok()?)));
     let fits = match parsed {
         Some((length, crc)) => crc_of(path, length)? == crc,
         None => false,

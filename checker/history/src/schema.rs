@@ -76,10 +76,8 @@ impl Table {
 
 /// A schema with the version and the table's name in its metadata.
 pub(crate) fn with_version(table: &str, fields: Vec<Field>) -> SchemaRef {
-    let metadata = HashMap::from([
-        (VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()),
-        (TABLE_KEY.to_owned(), table.to_owned()),
-    ]);
+    let metadata =
+        HashMap::from([(VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()), (TABLE_KEY.to_owned(), table.to_owned())]);
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 

@@ -49,8 +49,11 @@ impl Checksums {
     pub(crate) fn read(history: &Path) -> Result<Self, Error> {
         let path = history.join(CHECKSUMS_FILE);
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let sums: Checksums = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::Json { what: "list of checksums", path: path.clone(), source: Arc::new(source) })?;
+        let sums: Checksums = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+            what: "list of checksums",
+            path: path.clone(),
+            source: Arc::new(source),
+        })?;
         if sums.schema_version > SCHEMA_VERSION {
             return Err(Error::NewerSchema { path, found: sums.schema_version, known: SCHEMA_VERSION });
         }

@@ -43,11 +43,8 @@ fn main() {
 fn kill_once(kill: u64) -> (u64, bool, Duration) {
     let store = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .env(CHILD, store.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).env(CHILD, store.path()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
     // Moments that are spread over some milliseconds and never the same.
@@ -88,7 +85,8 @@ fn journal_until_killed(store: &Path) {
     for op_id in 0.. {
         let call = call(op_id);
         let (process, seq, t_ns) = (0, op_id * 2, 0);
-        let event = InvokeEvent { op_id, process, node: None, phase: &phase, call: &call, seq, t_ns, conn_cookie: None };
+        let event =
+            InvokeEvent { op_id, process, node: None, phase: &phase, call: &call, seq, t_ns, conn_cookie: None };
         recorder.invoke(event).unwrap();
         let completed = Completed::Ok(&call);
         recorder.complete(CompleteEvent { op_id, seq: seq + 1, t_ns, completed, conn_cookie: None }).unwrap();

@@ -180,10 +180,7 @@ fn what_cannot_be_is_refused_when_it_is_recorded() {
     let unknown = recorder.complete(complete(Completed::Ok(&call)));
     assert!(matches!(unknown, Err(RecordError::UnknownRead { key: 8, .. })));
     let txn = Call::Txn(vec![Mop::ReadList { key: 9, list: None }]);
-    assert!(matches!(
-        recorder.complete(complete(Completed::Ok(&txn))),
-        Err(RecordError::UnknownRead { key: 9, .. })
-    ));
+    assert!(matches!(recorder.complete(complete(Completed::Ok(&txn))), Err(RecordError::UnknownRead { key: 9, .. })));
     recorder.flush().unwrap();
     assert_eq!(recorder.acknowledged(), Some(5));
     journal.finish().unwrap();
@@ -234,7 +231,11 @@ fn recover_refuses_a_run_that_is_still_going_on() {
     let mut manifest = Manifest::read(run.path()).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", sleeper.id())).unwrap();
     let start_ticks = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().ok();
-    let owner = fissure_history::manifest::Owner { pid: sleeper.id(), start_ticks, ..fissure_history::manifest::Owner::current() };
+    let owner = fissure_history::manifest::Owner {
+        pid: sleeper.id(),
+        start_ticks,
+        ..fissure_history::manifest::Owner::current()
+    };
     manifest.owner = Some(owner);
     manifest.write(run.path()).unwrap();
     drop(Journal::create(&run).unwrap());

@@ -277,8 +277,7 @@ impl EventBuffer {
             ints(self.list_items),
             Some(nulls(self.list_valid)),
         );
-        let mops: Vec<ArrayRef> =
-            vec![bytes(self.mop_f), ints(self.mop_key), self.mop_value.finish(), Arc::new(lists)];
+        let mops: Vec<ArrayRef> = vec![bytes(self.mop_f), ints(self.mop_key), self.mop_value.finish(), Arc::new(lists)];
         let mops = StructArray::new(mop_fields(), mops, None);
         let mop = Field::new("item", DataType::Struct(mop_fields()), false);
         let columns: Vec<ArrayRef> = vec![
@@ -368,7 +367,8 @@ impl<'a> EventReader<'a> {
             column.ok_or_else(|| bad("mops"))
         };
         let mop_f = mop.column_by_name("f").and_then(|column| column.as_primitive_opt::<UInt8Type>());
-        let lists = mop.column_by_name("list").and_then(|column| column.as_list_opt::<i32>()).ok_or_else(|| bad("mops"))?;
+        let lists =
+            mop.column_by_name("list").and_then(|column| column.as_list_opt::<i32>()).ok_or_else(|| bad("mops"))?;
         Ok(Self {
             kind: byte("kind").ok_or_else(|| bad("kind"))?,
             f: byte("f").ok_or_else(|| bad("f"))?,

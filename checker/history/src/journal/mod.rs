@@ -205,8 +205,7 @@ impl Journal {
         let dir = run.journal_dir();
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let writer = writer::Writer::create(&dir)?;
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), progress: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), progress: Condvar::new() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())

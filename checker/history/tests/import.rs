@@ -1,0 +1,254 @@
+//! Importers on small histories: what each says, and what each refuses.
+
+use expect_test::{Expect, expect};
+use fissure_checker::{Call, Mop, Operation};
+use fissure_history::import::import_bytes;
+use fissure_history::{ImportOptions, Imported, NilReads};
+use proptest::prelude::*;
+use std::path::Path;
+
+fn import(name: &str, text: &str, options: &ImportOptions) -> Result<Imported, String> {
+    import_bytes(Path::new(name), text.as_bytes(), options).map_err(|error| error.to_string())
+}
+
+fn call(call: &Call) -> String {
+    match call {
+        Call::Txn(mops) => {
+            let mops: Vec<String> = mops
+                .iter()
+                .map(|mop| match mop {
+                    Mop::Append { key, value } => format!("append {key} {value}"),
+                    Mop::ReadList { key, list } => format!("r {key} {list:?}"),
+                    Mop::Write { key, value } => format!("w {key} {value}"),
+                    Mop::Read { key, value } => format!("rr {key} {value:?}"),
+                })
+                .collect();
+            format!("[{}]", mops.join(", "))
+        }
+        Call::Read { key, value } => format!("read {key} {value:?}"),
+        Call::Write { key, value } => format!("write {key} {value}"),
+        Call::Cas { key, expected, value } => format!("cas {key} {expected} -> {value}"),
+    }
+}
+
+fn line(op: &Operation) -> String {
+    let end = op.complete_seq.map_or("never".to_owned(), |seq| seq.to_string());
+    let error = op.error_code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+    format!(
+        "{} p{} {}..{end} {}ns {}{error} {}",
+        op.op_id,
+        op.process,
+        op.invoke_seq,
+        op.invoke_ns,
+        op.outcome.name(),
+        call(&op.call)
+    )
+}
+
+#[track_caller]
+fn check_with(name: &str, text: &str, options: &ImportOptions, expected: &Expect) {
+    let shown = match import(name, text, options) {
+        Ok(imported) => {
+            let mut lines: Vec<String> = imported.history.ops().iter().map(line).collect();
+            lines.extend(imported.key_names.iter().map(|(id, name)| format!("key {id} = {name}")));
+            lines.extend(imported.value_names.iter().map(|(id, name)| format!("value {id} = {name}")));
+            lines.extend(imported.notes.iter().map(|note| format!("note: {note}")));
+            lines.join("\n")
+        }
+        Err(error) => error,
+    };
+    expected.assert_eq(&shown);
+}
+
+#[track_caller]
+fn check(name: &str, text: &str, expected: &Expect) {
+    check_with(name, text, &ImportOptions::default(), expected);
+}
+
+#[test]
+fn registers_in_edn() {
+    check(
+        "h.edn",
+        "; a comment
+{:index 0, :time 5, :type :invoke, :process 0, :f :read, :value nil}
+{:index 1, :time 6, :type :invoke, :process 1, :f :cas, :value [1 2]}
+{:index 2, :time 7, :type :ok, :process 0, :f :read, :value nil}
+{:index 3, :time 8, :type :info, :process :nemesis, :f :start, :value {:n1 #{:n2}}}
+{:index 4, :time 9, :type :fail, :process 1, :f :cas, :value [1 2], :error [:temporarily-unavailable nil]}
+{:index 5, :time 10, :type :invoke, :process 1, :f :write, :value 3}
+{:index 6, :time 11, :type :info, :process 1, :f :write, :value 3, :error :timeout}
+{:index 7, :time 12, :type :invoke, :process 0, :f :read, :value nil}
+",
+        &expect![[r#"
+            0 p0 0..2 5ns ok read 0 Some(None)
+            1 p1 1..3 6ns fail (temporarily-unavailable) cas 0 1 -> 2
+            2 p1 4..5 10ns info (timeout) write 0 3
+            3 p0 6..never 12ns info read 0 None
+            note: 1 events of no client (nemesis, other lines) were left out
+            note: 1 operations never completed: info"#]],
+    );
+}
+
+#[test]
+fn independent_keys_are_seen_from_the_reads() {
+    check(
+        "h.edn",
+        "[{:type :invoke :process 0 :f :write :value [:x 3]} {:type :ok :process 0 :f :write :value [:x 3]}
+          #jepsen.history.Op{:type :invoke :process 0 :f :read :value [7 nil]}
+          {:type :ok :process 0 :f :read :value [7 3]}
+          {:type :invoke :process 0 :f :cas :value [:x [3 4]]} {:type :fail :process 0 :f :cas :value [:x [3 4]]}]",
+        &expect![[r#"
+            0 p0 0..1 0ns ok write 0 3
+            1 p0 2..3 2ns ok read 7 Some(Some(3))
+            2 p0 4..5 4ns fail cas 0 3 -> 4
+            key 0 = x
+            note: there are no times: events have their place in the order instead
+            note: values of register operations were taken as tuples [key value]"#]],
+    );
+}
+
+#[test]
+fn list_append_in_edn_without_functions() {
+    check(
+        "h.edn",
+        "{:index 1, :type :invoke, :process 2, :value [[:append 4 2] [:r :a nil]]}
+{:index 2, :type :ok, :process 2, :value [[:append 4 2] [:r :a [1 2]]]}
+{:index 3, :type :invoke, :process 2, :value [[:r 4 nil]]}
+{:index 4, :type :ok, :process 2, :value [[:r 4 nil]]}",
+        &expect![[r#"
+            0 p2 0..1 0ns ok [append 4 2, r 0 Some([1, 2])]
+            1 p2 2..3 2ns ok [r 4 Some([])]
+            key 0 = a
+            note: there are no times: events have their place in the order instead"#]],
+    );
+}
+
+#[test]
+fn register_transactions_in_json() {
+    let text = r#"[{"type":"invoke","f":"txn","value":[["w","x",2],["r","y",null]],"process":0,"index":1},
+{"type":"ok","f":"txn","value":[["w","x",2],["r","y",null]],"process":0,"index":2},
+{"type":"invoke","f":"txn","value":[["r","x",null]],"process":0,"index":3},
+{"type":"info","f":"txn","value":[["r","x",3]],"process":0,"index":4},
+{"type":"invoke","f":"txn","value":[["r","x",null]],"process":0,"index":5}]"#;
+    let expected = expect![[r#"
+        0 p0 0..1 0ns ok [w 0 2, rr 1 Some(None)]
+        1 p0 2..3 2ns info [rr 0 None]
+        2 p1 4..never 4ns info [rr 0 None]
+        key 0 = x
+        key 1 = y
+        note: 1 operations never completed: info
+        note: 1 processes went on after an info, and were given new numbers
+        note: there are no times: events have their place in the order instead"#]];
+    check("h.json", text, &expected);
+    // One object per line, under a name that says nothing.
+    let lines = text.trim_matches(['[', ']']).replace("},\n", "}\n");
+    check("h.txt", &lines, &expected);
+}
+
+#[test]
+fn the_text_log_of_jepsen() {
+    let options = ImportOptions { initial_value: Some(0), nil_reads: NilReads::Unknown, ..ImportOptions::default() };
+    check_with(
+        "h.log",
+        "INFO  jepsen.util - 0\t:invoke\t:read\tnil
+INFO  jepsen.util - 1   :invoke :cas    [3 0]
+INFO  jepsen.util - 0\t:ok\t:read\tnil
+INFO  jepsen.util - 1\t:fail\t:cas\t[3 0]
+INFO  jepsen.util - 1\t:invoke\t:write\t4
+INFO  jepsen.util - 1\t:info\t:write\t:timed-out
+",
+        &options,
+        &expect![[r#"
+            0 p-1 0..1 0ns ok write 0 0
+            1 p0 2..4 0ns ok read 0 None
+            2 p1 3..5 1ns fail (cas-mismatch) cas 0 3 -> 0
+            3 p1 6..7 4ns info (timed-out) write 0 4
+            note: there are no times: events have their place in the order instead
+            note: a failed cas is taken to say that the register held another value
+            note: every register is taken to hold 0 at the start
+            note: reads of nil are taken to say nothing"#]],
+    );
+}
+
+#[test]
+fn names_take_integers_that_no_key_has() {
+    let event = |kind: &str, key: &str| format!("{{:type :{kind} :process 0 :f :txn :value [[:append {key} 1]]}}\n");
+    let text: String =
+        ["\"b\"", "0", "a", ":b"].iter().flat_map(|key| [event("invoke", key), event("ok", key)]).collect();
+    let imported = import("h.edn", &text, &ImportOptions::default()).unwrap();
+    let keys: Vec<String> = imported.history.ops().iter().map(|op| call(&op.call)).collect();
+    assert_eq!(keys, ["[append 1 1]", "[append 0 1]", "[append 2 1]", "[append 1 1]"]);
+}
+
+#[test]
+fn what_is_not_understood_is_refused_with_line_and_column() {
+    let refused = |text: &str, expected: Expect| check("h.edn", text, &expected);
+    refused(
+        "{:type :invoke :process 0 :f :read :value nil}\n  {:type :ok :process 1 :f :read :value 1}",
+        expect!["h.edn:2:3: process 1 completes an operation that it did not invoke"],
+    );
+    refused(
+        "{:type :invoke :process 0 :f :acquire :value nil}",
+        expect!["h.edn:1:1: the function `acquire` is not understood: expected read, write, cas or txn"],
+    );
+    refused(
+        "\n{:type :start :process 0}",
+        expect!["h.edn:2:1: :start is not a type: expected invoke, ok, fail or info"],
+    );
+    refused("{:process 0}", expect!["h.edn:1:1: this operation has no type (invoke, ok, fail or info)"]);
+    refused("[1 2]", expect!["h.edn:1:2: `1` is not a map: expected an operation such as {:type :invoke …}"]);
+    refused("[{:type :invoke :process 0 :f :read}", expect!["h.edn:1:37: the text ends where `]` is missing"]);
+    refused(
+        "{:type :invoke :process 0 :f :cas :value 3}",
+        expect!["h.edn:1:1: 3 is not the value of a cas: expected [expected new]"],
+    );
+    let two = "{:type :invoke :process 0 :f :read}";
+    refused(&format!("{two}\n{two}"), expect!["h.edn:2:1: process 0 invokes an operation while another is open"]);
+    refused(
+        "{:type :invoke :process 0 :value [[:append 1 1]]}\n{:type :invoke :process 1 :value [[:w 1 1]]}",
+        expect!["h.edn:2:1: transactions over lists and over registers are mixed in this file; check them apart"],
+    );
+    check(
+        "h",
+        "hello",
+        &expect!["h:1:1: not a history that is understood: expected EDN, JSON, Parquet, or a text log of Jepsen"],
+    );
+    let error = import_bytes(Path::new("h.edn"), b"{\xff", &ImportOptions::default()).unwrap_err().to_string();
+    assert_eq!(error, "h.edn:1:2: this is neither text in UTF-8 nor Parquet");
+}
+
+fn names() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["h.edn", "h.json", "h.log", "h"])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_bytes_make_an_importer_panic(name in names(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = import_bytes(Path::new(name), &bytes, &ImportOptions::default());
+    }
+
+    #[test]
+    fn no_text_of_the_right_words_makes_an_importer_panic(
+        name in names(),
+        words in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", "(", ":type", ":invoke", ":ok", ":info", ":process", "0", "1", ":f", ":read", ":write", ":cas",
+            ":txn", ":value", "nil", "[1 2]", "[[:r 1 nil]]", "[[:append 1 2]]", "[[:w 1 2]]", "\"x\"", "#", "#_", "\n",
+            "\"type\":", "\"invoke\"", "INFO  jepsen.util - ", "9223372036854775807", "-9223372036854775808", ":node", ":time",
+        ]), 0..40),
+    ) {
+        let _ = import_bytes(Path::new(name), words.join(" ").as_bytes(), &ImportOptions::default());
+    }
+
+    #[test]
+    fn no_change_to_a_history_makes_an_importer_panic(at in 0_usize..400, byte in any::<u8>()) {
+        let mut bytes = b"{:type :invoke, :process 0, :f :txn, :value [[:append 1 2] [:r 3 nil]]}
+{:type :ok, :process 0, :f :txn, :value [[:append 1 2] [:r 3 [4 5]]], :time 12}
+INFO  jepsen.util - 0\t:invoke\t:cas\t[3 0]".to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = import_bytes(Path::new("h.edn"), &bytes, &ImportOptions::default());
+        let _ = import_bytes(Path::new("h.log"), &bytes, &ImportOptions::default());
+    }
+}

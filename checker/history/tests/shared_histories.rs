@@ -1,0 +1,96 @@
+//! Every recorded history of the folder `shared/histories` that an importer is for can be imported, and the others are
+//! refused with a reason. What they say is judged elsewhere.
+
+use fissure_checker::Call;
+use fissure_history::import_file;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/histories")
+}
+
+fn files(dir: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(dir))
+        .unwrap_or_else(|error| panic!("{dir}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+/// Imports every file of a folder: their number, their operations, and the micro-operations of their transactions.
+#[track_caller]
+fn import_all(dir: &str) -> (usize, usize, usize) {
+    let files = files(dir);
+    let (mut ops, mut mops) = (0, 0);
+    for file in &files {
+        let imported = import_file(file).unwrap_or_else(|error| panic!("{error}"));
+        ops += imported.history.len();
+        for op in imported.history.ops() {
+            if let Call::Txn(parts) = &op.call {
+                mops += parts.len();
+            }
+        }
+    }
+    (files.len(), ops, mops)
+}
+
+/// Lines of a folder's files that contain a word: an independent count of the invocations.
+fn lines_with(dir: &str, word: &str) -> usize {
+    let count = |path: &PathBuf| std::fs::read_to_string(path).unwrap().matches(word).count();
+    files(dir).iter().map(count).sum()
+}
+
+#[test]
+fn logs_of_etcd() {
+    let (count, ops, mops) = import_all("linearizability/etcd");
+    let expected = std::fs::read_to_string(root().join("linearizability/EXPECTED.tsv")).unwrap();
+    assert_eq!((count, mops), (expected.lines().filter(|line| line.starts_with("etcd/")).count(), 0));
+    assert_eq!(ops, lines_with("linearizability/etcd", ":invoke"));
+}
+
+#[test]
+fn histories_of_knossos() {
+    for dir in ["linearizability/knossos/good", "linearizability/knossos/bad"] {
+        let (count, ops, _) = import_all(dir);
+        assert!(count >= 2);
+        assert_eq!(ops, lines_with(dir, ":invoke"), "{dir}");
+    }
+}
+
+#[test]
+fn histories_of_elle() {
+    let (count, ops, mops) = import_all("isolation/elle");
+    assert_eq!(count, 6);
+    assert_eq!(ops, lines_with("isolation/elle", "invoke"));
+    assert!(mops > ops, "{mops} micro-operations in {ops} transactions");
+}
+
+#[test]
+fn edn_and_json_of_the_same_history_are_the_same() {
+    for name in ["paper-example", "rw-register"] {
+        let import = |extension: &str| {
+            let path = root().join("isolation/elle").join(name).with_extension(extension);
+            import_file(&path).unwrap_or_else(|error| panic!("{error}"))
+        };
+        assert_eq!(import("edn"), import("json"), "{name}");
+    }
+}
+
+#[test]
+fn histories_of_other_objects_are_refused_with_their_place() {
+    for dir in
+        ["other/jepsen", "other/knossos-mutex", "linearizability/kv", "isolation/awdit-text/none", "isolation/polysi"]
+    {
+        for file in files(dir) {
+            match import_file(&file) {
+                Ok(imported) => panic!("{} was understood as {} operations", file.display(), imported.history.len()),
+                Err(error) => {
+                    let text = error.to_string();
+                    let place = text.strip_prefix(&format!("{}:", file.display())).unwrap_or_else(|| panic!("{text}"));
+                    assert!(place.starts_with(|c: char| c.is_ascii_digit()), "{text}");
+                }
+            }
+        }
+    }
+}
