@@ -141,12 +141,15 @@ fn check(history: &History, options: &Options, witness: bool) -> (CheckResult, W
                 let text = format!("key {}: the checker failed: {text}", key.key);
                 verdict = verdict.merge(Verdict::unknown(Reason::new("CHECKER_PANICKED", text)));
             }
-            Answer::Pattern(_) | Answer::Conflict(_) | Answer::Violation(_) => verdict = verdict.merge(Verdict::invalid()),
+            Answer::Pattern(_) | Answer::Conflict(_) | Answer::Violation(_) => {
+                verdict = verdict.merge(Verdict::invalid())
+            }
         }
     }
     let reads_checked = judged.iter().map(|key| u64::from(key.ops.observers)).sum();
     if reads_checked == 0 && verdict.validity == Validity::Valid {
-        verdict = Verdict::unknown(Reason::new("NO_OK_READS", "no operation saw a value: nothing could have gone wrong"));
+        verdict =
+            Verdict::unknown(Reason::new("NO_OK_READS", "no operation saw a value: nothing could have gone wrong"));
     }
     let findings = explain::findings(history, &judged);
     let result = CheckResult {
@@ -158,7 +161,11 @@ fn check(history: &History, options: &Options, witness: bool) -> (CheckResult, W
         partitions: judged.len() as u64,
         anomaly_types: findings.iter().map(|finding: &Finding| finding.anomaly.clone()).collect(),
         not: if findings.is_empty() { BTreeSet::new() } else { BTreeSet::from(["linearizable".to_owned()]) },
-        also_not: if findings.is_empty() { BTreeSet::new() } else { BTreeSet::from(["strict-serializable".to_owned()]) },
+        also_not: if findings.is_empty() {
+            BTreeSet::new()
+        } else {
+            BTreeSet::from(["strict-serializable".to_owned()])
+        },
         findings,
         evidence: evidence(&judged, reads_checked),
     };

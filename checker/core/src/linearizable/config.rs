@@ -194,8 +194,8 @@ impl<const W: usize> Masks<W> {
         configs.truncate(kept);
     }
 
-    /// A rough measure of what a configuration has used up: only the order of work depends on it.
-    fn burden(&self, config: &Config<W>) -> u32 {
+    /// A rough measure of what a configuration has used up: only the order of work, and what a beam keeps, depends on it.
+    pub(super) fn burden(&self, config: &Config<W>) -> u32 {
         let mut burden = 0;
         for word in 0..self.counters_from {
             let bits = config.bits[word];
@@ -203,7 +203,8 @@ impl<const W: usize> Masks<W> {
             burden += (!(bits >> 1) & self.writes[word]).count_ones();
         }
         for word in self.counters_from..W {
-            burden += (0..COUNTERS_PER_WORD).map(|lane| u32::from((config.bits[word] >> (16 * lane)) as u16)).sum::<u32>();
+            burden += 4
+                * (0..COUNTERS_PER_WORD).map(|lane| u32::from((config.bits[word] >> (16 * lane)) as u16)).sum::<u32>();
         }
         burden
     }

@@ -20,9 +20,10 @@ const NAMED: usize = 12;
 
 /// One finding for each key that is not linearizable, in order of keys.
 pub(super) fn findings(history: &History, judged: &[Judged]) -> Vec<Finding> {
+    let start_ns = history.ops().iter().map(|op| op.invoke_ns).min().unwrap_or(0);
     let mut findings = Vec::new();
     for judged in judged {
-        let teller = Teller { history, judged, start_ns: history.ops().iter().map(|op| op.invoke_ns).min().unwrap_or(0) };
+        let teller = Teller { history, judged, start_ns };
         let told = match &judged.answer {
             Answer::Pattern(pattern) => teller.pattern(pattern),
             Answer::Conflict(values) => teller.conflict(values, findings.len() < MINIMISED),
@@ -123,19 +124,26 @@ impl Teller<'_> {
             outcome.is_none_or(|outcome| other.outcome == outcome)
                 && written.is_some_and(|(at, put)| at == self.judged.key && put.to_string() == value)
         };
-        let mut sentences = vec![format!("Let: {}.", self.describe("R", op))];
+        let mut sentences = vec![format!("Let: {}", self.describe("R", op))];
         let mut ops = vec![op.op_id];
-        let failed = self.history.ops().iter().find(|other| wrote(other, Some(Outcome::Fail)) && other.invoke_seq < op.end_seq());
+        let failed = self
+            .history
+            .ops()
+            .iter()
+            .find(|other| wrote(other, Some(Outcome::Fail)) && other.invoke_seq < op.end_seq());
         let later = self.history.ops().iter().find(|other| wrote(other, None) && other.invoke_seq > op.end_seq());
         let why = if let Some(failed) = failed {
+            sentences[0].push(';');
             sentences.push(format!("{}.", self.describe("F", failed)));
             ops.push(failed.op_id);
             format!("only F, which failed and so did not take effect, had tried to write {value} when R completed")
         } else if let Some(later) = later {
+            sentences[0].push(';');
             sentences.push(format!("{}.", self.describe("W", later)));
             ops.push(later.op_id);
             format!("the first write of {value} was W, invoked at {}, after R had completed", self.invoked(later))
         } else {
+            sentences[0].push('.');
             format!("no operation of the history writes {value} to key {}", self.judged.key)
         };
         sentences.push(format!("Then: {why}. However, R saw {value}: a contradiction."));
@@ -146,16 +154,17 @@ impl Teller<'_> {
         let (op, over) = (self.op(key, read), self.op(key, overwriter));
         let (read_ret, value_id) = (key.ops[read as usize].ret, key.ops[read as usize].act.needs());
         let value = value_id.map_or_else(String::new, |value| self.value(key, value));
-        let newer = key.ops[overwriter as usize].act.produces().map_or_else(String::new, |value| self.value(key, value));
+        let newer =
+            key.ops[overwriter as usize].act.produces().map_or_else(String::new, |value| self.value(key, value));
         let writes: Vec<u32> = (0..key.ops.len() as u32)
             .filter(|&other| {
                 let other = &key.ops[other as usize];
                 other.act.produces() == value_id && other.call < read_ret
             })
             .collect();
-        let last = writes.iter().copied().max_by_key(|&write| key.ops[write as usize].ret).map(|write| self.op(key, write));
-        let mut sentences =
-            vec![format!("Let: {};", self.describe("R", op)), format!("{}", self.describe("W", over))];
+        let last =
+            writes.iter().copied().max_by_key(|&write| key.ops[write as usize].ret).map(|write| self.op(key, write));
+        let mut sentences = vec![format!("Let: {};", self.describe("R", op)), self.describe("W", over)];
         let mut ops = vec![op.op_id, over.op_id];
         let older = match last {
             Some(last) => {
@@ -164,9 +173,15 @@ impl Teller<'_> {
                 ops.push(last.op_id);
                 let which = match writes.len() {
                     1 => format!("V, the only write of {value} invoked before R completed,"),
-                    number => format!("V, the last to complete of the {number} writes of {value} invoked before R completed,"),
+                    number => {
+                        format!("V, the last to complete of the {number} writes of {value} invoked before R completed,")
+                    }
                 };
-                format!("{which} had completed at {} before W was invoked at {}", self.completed(last), self.invoked(over))
+                format!(
+                    "{which} had completed at {}, before W was invoked at {}",
+                    self.completed(last),
+                    self.invoked(over)
+                )
             }
             None => {
                 sentences[1].push('.');
@@ -180,7 +195,12 @@ impl Teller<'_> {
             self.invoked(op)
         ));
         if count > 1 {
-            sentences.push(format!("{} more reads of this key are stale in the same way.", count - 1));
+            let more = if count == 2 {
+                "1 more read of this key is".to_owned()
+            } else {
+                format!("{} more reads of this key are", count - 1)
+            };
+            sentences.push(format!("{more} stale in the same way."));
         }
         (format!("read {value} after {newer} was acknowledged"), sentences, ops)
     }
@@ -202,7 +222,11 @@ impl Teller<'_> {
                 self.invoked(op)
             ),
         ];
-        (format!("the acknowledged write of {value} is seen by none of {reads}"), sentences, vec![op.op_id, first.op_id])
+        (
+            format!("the acknowledged write of {value} is seen by none of {reads}"),
+            sentences,
+            vec![op.op_id, first.op_id],
+        )
     }
 
     /// The zones of two unique values contradict each other.
@@ -218,8 +242,14 @@ impl Teller<'_> {
             return self.small(&small);
         }
         let names: Vec<String> = values.iter().map(|&value| self.value(key, value)).collect();
-        let sentences = vec![format!("Then: the operations on the values {} contradict each other.", names.join(" and "))];
-        Told { anomaly: "nonlinearizable", summary: format!("no order of {} fits", names.join(" and ")), sentences, ops: Vec::new() }
+        let sentences =
+            vec![format!("Then: the operations on the values {} contradict each other.", names.join(" and "))];
+        Told {
+            anomaly: "nonlinearizable",
+            summary: format!("no order of {} fits", names.join(" and ")),
+            sentences,
+            ops: Vec::new(),
+        }
     }
 
     fn violation(&self, violation: &Violation, small: bool) -> Told {
@@ -247,10 +277,10 @@ impl Teller<'_> {
         let names = names(key);
         let mut sentences = Vec::new();
         let count = key.ops.len();
-        for op in 0..count.min(NAMED) {
+        for (op, name) in names.iter().enumerate().take(NAMED) {
             let lead = if op == 0 { "Let: " } else { "" };
             let stop = if op + 1 == count.min(NAMED) { "." } else { ";" };
-            sentences.push(format!("{lead}{}{stop}", self.describe(&names[op], self.op(key, op as u32))));
+            sentences.push(format!("{lead}{}{stop}", self.describe(name, self.op(key, op as u32))));
         }
         if count > NAMED {
             sentences.push(format!("And {} more operations of this key.", count - NAMED));
@@ -287,7 +317,11 @@ impl Teller<'_> {
                 format!("the key held {shown} from the beginning until {} was invoked at {until}", name(last))
             } else {
                 let since = self.completed(self.op(key, first));
-                format!("the key held {shown} from {since}, when {} completed, until {until}, when {} was invoked", name(first), name(last))
+                format!(
+                    "the key held {shown} from {since}, when {} completed, until {until}, when {} was invoked",
+                    name(first),
+                    name(last)
+                )
             })
         };
         let (shown, held_stretch) = (self.value(key, other), stretch(held)?);
@@ -295,6 +329,16 @@ impl Teller<'_> {
             format!("likewise {}. These stretches overlap: a contradiction.", stretch(other)?)
         } else {
             let (first, last) = ends(other)?;
+            if first == last {
+                let op = self.op(key, first);
+                let (from, until) = (self.invoked(op), self.completed(op));
+                return Some(format!(
+                    "Then: every value was written once, so {held_stretch}; but in between, from {from} to {until}, {} {} \
+                     {shown}: a contradiction.",
+                    name(first),
+                    if op.call.f() == "read" { "saw" } else { "wrote" }
+                ));
+            }
             format!(
                 "but it held {shown} at some moment in between, because {} was invoked at {} and {} completed at {}: a contradiction.",
                 name(last),
@@ -340,7 +384,9 @@ impl Teller<'_> {
 /// `read 3 by process 2 fits no order`
 fn brief(op: &Operation) -> String {
     match &op.call {
-        Call::Read { value, .. } => format!("read {} by process {} fits no order", seen(value.unwrap_or(None)), op.process),
+        Call::Read { value, .. } => {
+            format!("read {} by process {} fits no order", seen(value.unwrap_or(None)), op.process)
+        }
         other => format!("{} by process {} fits no order", other.f(), op.process),
     }
 }

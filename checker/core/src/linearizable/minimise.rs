@@ -123,10 +123,10 @@ impl Shrink<'_> {
                 }
             }
             let mut changed = false;
-            for place in begin..end {
+            for (place, is_out) in out.iter_mut().enumerate().take(end).skip(begin) {
                 let must_stay = act(place).produces().is_some_and(|value| anything || observed[value as usize]);
-                if out[place] && must_stay {
-                    out[place] = false;
+                if *is_out && must_stay {
+                    *is_out = false;
                     changed = true;
                 }
             }

@@ -130,10 +130,14 @@ impl Overwriters {
 /// Conservative: the write must be the only one of its value, every other write and `cas` (also those that may never have
 /// happened) must have completed before it was invoked, and no read at all may have seen its value.
 fn lost_write(key: &KeyHistory) -> Option<Pattern> {
-    let (write, op) = key.ops.iter().enumerate().filter(|(_, op)| op.act.produces().is_some()).max_by_key(|(_, op)| op.call)?;
+    let (write, op) =
+        key.ops.iter().enumerate().filter(|(_, op)| op.act.produces().is_some()).max_by_key(|(_, op)| op.call)?;
     let Act::Write(value) = op.act else { return None };
-    let others_are_over =
-        key.ops.iter().enumerate().all(|(index, other)| index == write || other.act.produces().is_none() || other.ret < op.call);
+    let others_are_over = key
+        .ops
+        .iter()
+        .enumerate()
+        .all(|(index, other)| index == write || other.act.produces().is_none() || other.ret < op.call);
     let seen = key.ops.iter().any(|other| other.act.needs() == Some(value));
     let written_before =
         value == key.initial || key.ops.iter().filter(|other| other.act.produces() == Some(value)).count() > 1;

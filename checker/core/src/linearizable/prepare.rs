@@ -125,8 +125,7 @@ impl KeyHistory {
     pub(super) fn part(&self, keep: &[u32]) -> Self {
         let ops: Vec<KeyOp> = keep.iter().map(|&op| self.ops[op as usize]).collect();
         let observers = ops.iter().filter(|op| !op.is_optional() && !matches!(op.act, Act::Write(_))).count() as u32;
-        let mut key =
-            Self { ops, events: Vec::new(), values: self.values.clone(), initial: self.initial, observers };
+        let mut key = Self { ops, events: Vec::new(), values: self.values.clone(), initial: self.initial, observers };
         key.number_events(|op| (u64::from(op.call), u64::from(op.ret)));
         key
     }

@@ -69,20 +69,41 @@ pub(super) struct Searched {
     pub(super) states: u64,
 }
 
+/// Widths of the frontier that are tried one after the other; the last is complete.
+///
+/// A history that is linearizable seldom needs more than a few configurations, and one that is left at the end shows it,
+/// whatever was cut away. Only an empty frontier from which something was cut says nothing: then a wider one is tried.
+const BEAMS: [usize; 4] = [8, 64, 1_024, usize::MAX];
+
 /// Searches one key.
 pub(super) fn search(key: &KeyHistory, limits: Limits) -> Searched {
     let layout = Layout::new(key, limits.exact_states);
+    let mut states = 0;
+    for beam in BEAMS {
+        let limits = Limits { states: limits.states.saturating_sub(states), ..limits };
+        let (searched, was_cut) = search_within(key, limits, &layout, beam);
+        states += searched.states;
+        if !was_cut || !matches!(searched.outcome, Outcome::Violation(_)) {
+            return Searched { outcome: searched.outcome, states };
+        }
+    }
+    let what = "no width of the frontier decided".to_owned();
+    Searched { outcome: Outcome::Spent { events: 0, what }, states }
+}
+
+/// One pass with a frontier of at most `beam`; and whether any configuration was cut away.
+fn search_within(key: &KeyHistory, limits: Limits, layout: &Layout, beam: usize) -> (Searched, bool) {
     match layout.words() {
-        0..=1 => Search::<1>::new(key, limits, &layout).run(),
-        2 => Search::<2>::new(key, limits, &layout).run(),
-        3..=4 => Search::<4>::new(key, limits, &layout).run(),
-        5..=8 => Search::<8>::new(key, limits, &layout).run(),
-        9..=16 => Search::<16>::new(key, limits, &layout).run(),
-        17..=32 => Search::<32>::new(key, limits, &layout).run(),
-        33..=128 => Search::<128>::new(key, limits, &layout).run(),
+        0..=1 => Search::<1>::new(key, limits, layout, beam).run(),
+        2 => Search::<2>::new(key, limits, layout, beam).run(),
+        3..=4 => Search::<4>::new(key, limits, layout, beam).run(),
+        5..=10 => Search::<10>::new(key, limits, layout, beam).run(),
+        11..=32 => Search::<32>::new(key, limits, layout, beam).run(),
+        33..=128 => Search::<128>::new(key, limits, layout, beam).run(),
         words => {
-            let what = format!("{words} words per configuration, at most 128 fit: too many operations in flight at once");
-            Searched { outcome: Outcome::Spent { events: 0, what }, states: 0 }
+            let what =
+                format!("{words} words per configuration, at most 128 fit: too many operations in flight at once");
+            (Searched { outcome: Outcome::Spent { events: 0, what }, states: 0 }, false)
         }
     }
 }
@@ -184,6 +205,12 @@ enum How {
     Covered,
 }
 
+/// Under a beam: how many configurations one may lead to at one completion before the rest is cut away.
+const REACHED_PER_PLACE: usize = 16;
+
+/// Under a beam: how many may be made on the way there.
+const MADE_PER_PLACE: u64 = 1_024;
+
 /// No step.
 const NO_TRACE: u32 = u32::MAX;
 
@@ -205,15 +232,21 @@ struct Search<'a, const W: usize> {
     frontier: Vec<Config<W>>,
     next: Vec<Config<W>>,
     stack: Vec<Config<W>>,
+    /// Those that used one `info` operation more than what is on the stack.
+    later: Vec<Config<W>>,
     seen: FxHashSet<Config<W>>,
     steps: Vec<Step>,
     made: u64,
     /// A counter of `info` operations is full: what follows would not be complete.
     counter_full: bool,
+    /// The frontier is cut down to so many.
+    beam: usize,
+    /// Something was cut away.
+    was_cut: bool,
 }
 
 impl<'a, const W: usize> Search<'a, W> {
-    fn new(key: &'a KeyHistory, limits: Limits, layout: &'a Layout) -> Self {
+    fn new(key: &'a KeyHistory, limits: Limits, layout: &'a Layout, beam: usize) -> Self {
         let masks = Masks {
             looks: [0; W],
             writes: [0; W],
@@ -236,17 +269,25 @@ impl<'a, const W: usize> Search<'a, W> {
             frontier: Vec::new(),
             next: Vec::new(),
             stack: Vec::new(),
+            later: Vec::new(),
             seen: FxHashSet::default(),
             steps: Vec::new(),
             made: 1,
             counter_full: false,
+            beam,
+            was_cut: false,
         };
         let state = search.alive(key.initial);
         search.frontier.push(Config { state, trace: NO_TRACE, bits: [0; W] });
         search
     }
 
-    fn run(mut self) -> Searched {
+    fn run(mut self) -> (Searched, bool) {
+        let outcome = self.walk();
+        (Searched { outcome, states: self.made }, self.was_cut)
+    }
+
+    fn walk(&mut self) -> Outcome {
         let key = self.key;
         for (index, &event) in key.events.iter().enumerate() {
             self.place = index as u32 + 1;
@@ -257,22 +298,24 @@ impl<'a, const W: usize> Search<'a, W> {
             }
             let violation = self.complete(op);
             if let Some(what) = self.spent() {
-                let outcome = Outcome::Spent { events: index as u64, what };
-                return Searched { outcome, states: self.made };
+                return Outcome::Spent { events: index as u64, what };
             }
             if let Some(violation) = violation {
-                return Searched { outcome: Outcome::Violation(violation), states: self.made };
+                return Outcome::Violation(violation);
             }
         }
-        let witness = self.limits.witness.then(|| self.witness());
-        Searched { outcome: Outcome::Linearizable(witness), states: self.made }
+        Outcome::Linearizable(self.limits.witness.then(|| self.witness()))
     }
 
     /// What ran out, if anything did.
     fn spent(&self) -> Option<String> {
         let config_bytes = size_of::<Config<W>>() as u64;
         // The set of seen configurations is about as large as the frontier it makes.
-        let held = self.frontier.capacity() + self.next.capacity() + self.stack.capacity() + 2 * self.seen.capacity();
+        let held = self.frontier.capacity()
+            + self.next.capacity()
+            + self.stack.capacity()
+            + self.later.capacity()
+            + 2 * self.seen.capacity();
         let bytes = held as u64 * config_bytes + (self.steps.capacity() * size_of::<Step>()) as u64;
         if self.counter_full {
             Some(format!("{} info operations of one kind", u16::MAX))
@@ -357,7 +400,31 @@ impl<'a, const W: usize> Search<'a, W> {
         }
         self.release(op, act, slot);
         self.masks.prune(&mut self.frontier);
+        if self.frontier.len() > self.beam {
+            self.cut();
+        }
         None
+    }
+
+    /// Cuts the frontier down to the beam: those that have used up least, but some of every value.
+    fn cut(&mut self) {
+        let masks = &self.masks;
+        let mut ranked: Vec<(u32, ValueId, usize)> =
+            self.frontier.iter().enumerate().map(|(at, config)| (masks.burden(config), config.state, at)).collect();
+        ranked.sort_unstable();
+        let mut of_value: FxHashMap<ValueId, u32> = FxHashMap::default();
+        for entry in &mut ranked {
+            let before = of_value.entry(entry.1).or_default();
+            // The first of a value compete with the first of another, whatever they have used up.
+            entry.0 += 2 * *before;
+            *before += 1;
+            if *before == 1 {
+                entry.0 = 0;
+            }
+        }
+        ranked.sort_unstable();
+        self.frontier = ranked.iter().take(self.beam).map(|entry| self.frontier[entry.2]).collect();
+        self.was_cut = true;
     }
 
     /// Fills `next` with the configurations in which the operation that completes now is placed.
@@ -366,7 +433,11 @@ impl<'a, const W: usize> Search<'a, W> {
         let frontier = std::mem::take(&mut self.frontier);
         // Clearing costs as much as the set once held.
         const WORTH_KEEPING: usize = 1 << 12;
-        if self.seen.capacity() > WORTH_KEEPING { self.seen = FxHashSet::default() } else { self.seen.clear() }
+        if self.seen.capacity() > WORTH_KEEPING {
+            self.seen = FxHashSet::default()
+        } else {
+            self.seen.clear()
+        }
         for &config in &frontier {
             if config.is_placed(slot) {
                 self.next.push(config);
@@ -395,52 +466,94 @@ impl<'a, const W: usize> Search<'a, W> {
         self.frontier = frontier;
     }
 
-    /// Follows everything on the stack until the goal is placed. Stops early when the budget is spent.
+    /// Follows everything on the stack until the goal is placed, those that used fewer `info` operations first. Stops early
+    /// when the budget is spent or when this configuration has had its share of the beam.
     fn expand(&mut self, goal: InFlight) {
-        while let Some(config) = self.stack.pop() {
-            if self.made > self.limits.states {
+        let (reached_before, made_before) = (self.next.len(), self.made);
+        loop {
+            let Some(config) = self.stack.pop() else {
+                if self.later.is_empty() {
+                    return;
+                }
+                std::mem::swap(&mut self.stack, &mut self.later);
+                continue;
+            };
+            let is_share_used =
+                self.next.len() - reached_before >= REACHED_PER_PLACE || self.made - made_before >= MADE_PER_PLACE;
+            let is_cut = self.beam != usize::MAX && is_share_used;
+            self.was_cut |= is_cut;
+            if is_cut || self.made > self.limits.states {
+                self.stack.clear();
+                self.later.clear();
                 return;
             }
-            let mut tried: [Option<Act>; 8] = [None; 8];
-            let mut tries = 0;
-            for at in 0..self.changers.len() {
-                let entry = self.changers[at];
-                if config.is_placed(entry.slot) || !self.is_sensible(&config, entry, goal) {
-                    continue;
-                }
-                // Equal operations: only the one with the earliest deadline.
-                if tried.contains(&Some(entry.act)) {
-                    continue;
-                }
-                tried[tries % tried.len()] = Some(entry.act);
-                tries += 1;
-                let mut after = config;
-                after.place(entry.slot);
-                self.apply(&mut after, entry.act, entry.op);
-                self.keep(after, goal);
+            self.place_one_in_flight(config, goal);
+            self.place_one_info(config, goal);
+        }
+    }
+
+    /// Every sensible way to go on with a write or `cas` in flight. Of equal ones only that with the earliest deadline.
+    fn place_one_in_flight(&mut self, config: Config<W>, goal: InFlight) {
+        let mut tried: [Option<Act>; 8] = [None; 8];
+        let mut tries = 0;
+        for at in 0..self.changers.len() {
+            let entry = self.changers[at];
+            if config.is_placed(entry.slot)
+                || tried.contains(&Some(entry.act))
+                || !self.is_sensible(&config, entry, goal)
+            {
+                continue;
             }
-            for at in 0..self.kinds.len() {
-                let Kind { act, counter, ref ops } = self.kinds[at];
-                let used = config.counter(self.masks.counters_from, counter);
-                let Some(&op) = ops.get(used as usize) else { continue };
-                let enabled = act.needs().is_none_or(|value| value == config.state);
-                let sensible = match act {
-                    Act::Write(value) => self.is_write_sensible(&config, value),
-                    other => other.produces().is_some_and(|value| self.is_asked_for(&config, value)),
-                };
-                if !enabled || !sensible {
-                    continue;
-                }
-                if used == u16::MAX {
-                    self.counter_full = true;
-                    continue;
-                }
-                let mut after = config;
-                after.set_counter(self.masks.counters_from, counter, used + 1);
-                self.apply(&mut after, act, op);
-                self.keep(after, goal);
+            tried[tries % tried.len()] = Some(entry.act);
+            tries += 1;
+            let mut after = config;
+            after.place(entry.slot);
+            self.apply(&mut after, entry.act, entry.op);
+            if self.seen.insert(after) {
+                if after.is_placed(goal.slot) { self.next.push(after) } else { self.stack.push(after) }
             }
         }
+    }
+
+    /// Every sensible way to go on with an `info` operation: not while an equal one in flight waits to be placed, and no
+    /// write where a `cas` that is good for nothing else does the same.
+    fn place_one_info(&mut self, config: Config<W>, goal: InFlight) {
+        let base = self.masks.counters_from;
+        for at in 0..self.kinds.len() {
+            let Kind { act, counter, ref ops } = self.kinds[at];
+            let used = config.counter(base, counter);
+            let Some(&op) = ops.get(used as usize) else { continue };
+            let sensible = match act {
+                Act::Write(value) => {
+                    self.is_write_sensible(&config, value)
+                        && (self.has_uncovered_write(&config) || !self.has_info_cas(&config, value))
+                }
+                Act::Cas(expected, value) => expected == config.state && self.is_asked_for(&config, value),
+                Act::Read(_) | Act::NotEqual(_) => false,
+            };
+            if !sensible || self.changers.iter().any(|other| other.act == act && !config.is_placed(other.slot)) {
+                continue;
+            }
+            if used == u16::MAX {
+                self.counter_full = true;
+                continue;
+            }
+            let mut after = config;
+            after.set_counter(base, counter, used + 1);
+            self.apply(&mut after, act, op);
+            if self.seen.insert(after) {
+                if after.is_placed(goal.slot) { self.next.push(after) } else { self.later.push(after) }
+            }
+        }
+    }
+
+    /// Whether an `info` `cas` that is left leads from the present value to `value`.
+    fn has_info_cas(&self, config: &Config<W>, value: ValueId) -> bool {
+        let base = self.masks.counters_from;
+        self.kinds.iter().any(|kind| {
+            kind.act == Act::Cas(config.state, value)
+                && usize::from(config.counter(base, kind.counter)) < kind.ops.len()
+        })
     }
 
     /// Whether placing a write or `cas` in flight before (or as) the goal can lead anywhere.
@@ -499,14 +612,6 @@ impl<'a, const W: usize> Search<'a, W> {
                 config.trace = self.step(config.trace, other.op, How::Anchored);
             }
         }
-    }
-
-    /// Takes a new configuration over into `next` if the goal is reached, else follows it.
-    fn keep(&mut self, config: Config<W>, goal: InFlight) {
-        if !self.seen.insert(config) {
-            return;
-        }
-        if config.is_placed(goal.slot) { self.next.push(config) } else { self.stack.push(config) }
     }
 
     /// Gives back what the completed operation held, and forgets values that nobody asks for any more.

@@ -135,7 +135,8 @@ pub(super) fn long(dice: &mut Dice, count: usize, clients: usize, values: i64, c
     let mut next_value = 0;
     let mut ops: Vec<Operation> = Vec::with_capacity(count);
     // By client: its operation in flight, whether it took effect, and its process.
-    let mut clients: Vec<(Option<usize>, bool, i64)> = (0..clients as i64).map(|process| (None, false, process)).collect();
+    let mut clients: Vec<(Option<usize>, bool, i64)> =
+        (0..clients as i64).map(|process| (None, false, process)).collect();
     let mut retired: VecDeque<i64> = (clients.len() as i64..).take(count).collect();
     while ops.len() < count || clients.iter().any(|client| client.0.is_some()) {
         let at = dice.below(clients.len() as u64) as usize;

@@ -79,16 +79,20 @@ fn an_info_write_takes_effect_once() {
         write(1, 2, 6, 7),
         read(1, Some(1), 8, 9),
     ];
-    told(ops, "nonlinearizable", expect![[r#"
-        key 7: read 1 by process 1 fits no order
-          Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, outcome unknown (timeout);
-          R1 = read of key 7 by process 1 → 1, invoked 0.004 s, completed 0.005 s;
-          W2 = write of 2 to key 7 by process 1, invoked 0.006 s, completed 0.007 s;
-          R2 = read of key 7 by process 1 → 1, invoked 0.008 s, completed 0.009 s.
-          Then: every value was written once, so the key held 1 from 0.005 s, when R1 completed, until 0.008 s, when R2 was invoked; but it held 2 at some moment in between, because W2 was invoked at 0.006 s and W2 completed at 0.007 s: a contradiction.
-          These 4 operations alone cannot be linearized.
-        ops [0, 2, 3, 4]
-    "#]]);
+    told(
+        ops,
+        "nonlinearizable",
+        expect![[r#"
+            key 7: read 1 by process 1 fits no order
+              Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, outcome unknown (timeout);
+              R1 = read of key 7 by process 1 → 1, invoked 0.004 s, completed 0.005 s;
+              W2 = write of 2 to key 7 by process 1, invoked 0.006 s, completed 0.007 s;
+              R2 = read of key 7 by process 1 → 1, invoked 0.008 s, completed 0.009 s.
+              Then: every value was written once, so the key held 1 from 0.005 s, when R1 completed, until 0.008 s, when R2 was invoked; but in between, from 0.006 s to 0.007 s, W2 wrote 2: a contradiction.
+              These 4 operations alone cannot be linearized.
+            ops [0, 2, 3, 4]
+        "#]],
+    );
 }
 
 #[test]
@@ -112,8 +116,8 @@ fn a_stale_read_is_named() {
               Let: R = read of key 7 by process 3 on n1 → 3, invoked 0.006 s, completed 0.007 s;
               W = write of 4 to key 7 by process 1, invoked 0.002 s, completed 0.003 s;
               V = write of 3 to key 7 by process 0, invoked 0.000 s, completed 0.001 s.
-              Then: W completed at 0.003 s, before R was invoked at 0.006 s; V, the only write of 3 invoked before R completed, had completed at 0.001 s before W was invoked at 0.002 s; so R must see 4 or something newer. However, R saw 3: a contradiction.
-              1 more reads of this key are stale in the same way.
+              Then: W completed at 0.003 s, before R was invoked at 0.006 s; V, the only write of 3 invoked before R completed, had completed at 0.001 s, before W was invoked at 0.002 s; so R must see 4 or something newer. However, R saw 3: a contradiction.
+              1 more read of this key is stale in the same way.
             ops [3, 1, 0]
         "#]],
     );
@@ -122,52 +126,72 @@ fn a_stale_read_is_named() {
 #[test]
 fn a_read_of_nothing_after_a_write_is_stale() {
     let ops = vec![write(0, 3, 0, 1), read(1, None, 2, 3), read(1, Some(3), 4, 5)];
-    told(ops, "stale-read", expect![[r#"
+    told(
+        ops,
+        "stale-read",
+        expect![[r#"
         key 7: read nil after 3 was acknowledged
           Let: R = read of key 7 by process 1 → nil, invoked 0.002 s, completed 0.003 s;
           W = write of 3 to key 7 by process 0, invoked 0.000 s, completed 0.001 s.
           Then: W completed at 0.001 s, before R was invoked at 0.002 s; nil is what the key held at first, and nobody had written it when R completed; so R must see 3 or something newer. However, R saw nil: a contradiction.
         ops [1, 0]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_write_that_nobody_ever_sees_is_lost() {
     let ops = vec![write(0, 3, 0, 1), write(1, 4, 2, 3), read(2, Some(3), 4, 5), read(3, Some(3), 6, 7)];
-    told(ops, "lost-write", expect![[r#"
+    told(
+        ops,
+        "lost-write",
+        expect![[r#"
         key 7: the acknowledged write of 4 is seen by none of 2 later reads
           Let: W = write of 4 to key 7 by process 1, invoked 0.002 s, completed 0.003 s;
           R = read of key 7 by process 2 → 3, invoked 0.004 s, completed 0.005 s.
           Then: W completed at 0.003 s, before R was invoked at 0.004 s; every other write of this key had completed before W was invoked at 0.002 s; so from then on every read must see 4. However, R saw 3, and no read ever saw 4 (2 later reads): a contradiction.
         ops [1, 2]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_value_from_nowhere_is_garbage() {
     let ops = vec![write(0, 3, 0, 1), read(1, Some(9), 2, 3)];
-    told(ops, "garbage-read", expect![[r#"
+    told(
+        ops,
+        "garbage-read",
+        expect![[r#"
         key 7: read 9, which had not been written
           Let: R = read of key 7 by process 1 → 9, invoked 0.002 s, completed 0.003 s.
           Then: no operation of the history writes 9 to key 7. However, R saw 9: a contradiction.
         ops [1]
-    "#]]);
+    "#]],
+    );
     let ops = vec![with(Outcome::Fail, "aborted", write(0, 9, 0, 1)), read(1, Some(9), 2, 3)];
-    told(ops, "garbage-read", expect![[r#"
-        key 7: read 9, which had not been written
-          Let: R = read of key 7 by process 1 → 9, invoked 0.002 s, completed 0.003 s.
-          F = write of 9 to key 7 by process 0, invoked 0.000 s, failed 0.001 s.
-          Then: only F, which failed and so did not take effect, had tried to write 9 when R completed. However, R saw 9: a contradiction.
-        ops [1, 0]
-    "#]]);
+    told(
+        ops,
+        "garbage-read",
+        expect![[r#"
+            key 7: read 9, which had not been written
+              Let: R = read of key 7 by process 1 → 9, invoked 0.002 s, completed 0.003 s;
+              F = write of 9 to key 7 by process 0, invoked 0.000 s, failed 0.001 s.
+              Then: only F, which failed and so did not take effect, had tried to write 9 when R completed. However, R saw 9: a contradiction.
+            ops [1, 0]
+        "#]],
+    );
     let ops = vec![read(1, Some(9), 0, 1), write(0, 9, 2, 3)];
-    told(ops, "garbage-read", expect![[r#"
-        key 7: read 9, which had not been written
-          Let: R = read of key 7 by process 1 → 9, invoked 0.000 s, completed 0.001 s.
-          W = write of 9 to key 7 by process 0, invoked 0.002 s, completed 0.003 s.
-          Then: the first write of 9 was W, invoked at 0.002 s, after R had completed. However, R saw 9: a contradiction.
-        ops [0, 1]
-    "#]]);
+    told(
+        ops,
+        "garbage-read",
+        expect![[r#"
+            key 7: read 9, which had not been written
+              Let: R = read of key 7 by process 1 → 9, invoked 0.000 s, completed 0.001 s;
+              W = write of 9 to key 7 by process 0, invoked 0.002 s, completed 0.003 s.
+              Then: the first write of 9 was W, invoked at 0.002 s, after R had completed. However, R saw 9: a contradiction.
+            ops [0, 1]
+        "#]],
+    );
 }
 
 #[test]
@@ -180,43 +204,49 @@ fn reads_that_go_back_and_forth_fit_no_order() {
         read(2, Some(1), 6, 7),
         read(3, Some(2), 10, 11),
     ];
-    told(ops, "nonlinearizable", expect![[r#"
-        key 7: read 2 by process 3 fits no order
-          Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, completed 0.008 s;
-          W2 = write of 2 to key 7 by process 1, invoked 0.001 s, completed 0.009 s;
-          R1 = read of key 7 by process 2 → 2, invoked 0.004 s, completed 0.005 s;
-          R2 = read of key 7 by process 2 → 1, invoked 0.006 s, completed 0.007 s;
-          R3 = read of key 7 by process 3 → 2, invoked 0.010 s, completed 0.011 s.
-          Then: every value was written once, so the key held 2 from 0.005 s, when R1 completed, until 0.010 s, when R3 was invoked; but it held 1 at some moment in between, because R2 was invoked at 0.006 s and R2 completed at 0.007 s: a contradiction.
-          These 5 operations alone cannot be linearized.
-        ops [0, 1, 3, 4, 5]
-    "#]]);
+    told(
+        ops,
+        "nonlinearizable",
+        expect![[r#"
+            key 7: read 2 by process 3 fits no order
+              Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, completed 0.008 s;
+              W2 = write of 2 to key 7 by process 1, invoked 0.001 s, completed 0.009 s;
+              R1 = read of key 7 by process 2 → 2, invoked 0.004 s, completed 0.005 s;
+              R2 = read of key 7 by process 2 → 1, invoked 0.006 s, completed 0.007 s;
+              R3 = read of key 7 by process 3 → 2, invoked 0.010 s, completed 0.011 s.
+              Then: every value was written once, so the key held 2 from 0.005 s, when R1 completed, until 0.010 s, when R3 was invoked; but in between, from 0.006 s to 0.007 s, R2 saw 1: a contradiction.
+              These 5 operations alone cannot be linearized.
+            ops [0, 1, 3, 4, 5]
+        "#]],
+    );
 }
 
 #[test]
 fn a_value_seen_wholly_inside_the_time_of_another_fits_no_order() {
-    let ops = vec![
-        write(0, 1, 0, 1),
-        write(1, 2, 3, 20),
-        read(2, Some(2), 4, 5),
-        read(3, Some(1), 6, 7),
-    ];
-    told(ops, "nonlinearizable", expect![[r#"
-        key 7: read 1 by process 3 fits no order
-          Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, completed 0.001 s;
-          W2 = write of 2 to key 7 by process 1, invoked 0.003 s, completed 0.020 s;
-          R1 = read of key 7 by process 2 → 2, invoked 0.004 s, completed 0.005 s;
-          R2 = read of key 7 by process 3 → 1, invoked 0.006 s, completed 0.007 s.
-          Then: every value was written once, so the key held 1 from 0.001 s, when W1 completed, until 0.006 s, when R2 was invoked; but it held 2 at some moment in between, because R1 was invoked at 0.004 s and R1 completed at 0.005 s: a contradiction.
-          These 4 operations alone cannot be linearized.
-        ops [0, 1, 2, 3]
-    "#]]);
+    let ops = vec![write(0, 1, 0, 1), write(1, 2, 3, 20), read(2, Some(2), 4, 5), read(3, Some(1), 6, 7)];
+    told(
+        ops,
+        "nonlinearizable",
+        expect![[r#"
+            key 7: read 1 by process 3 fits no order
+              Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, completed 0.001 s;
+              W2 = write of 2 to key 7 by process 1, invoked 0.003 s, completed 0.020 s;
+              R1 = read of key 7 by process 2 → 2, invoked 0.004 s, completed 0.005 s;
+              R2 = read of key 7 by process 3 → 1, invoked 0.006 s, completed 0.007 s.
+              Then: every value was written once, so the key held 1 from 0.001 s, when W1 completed, until 0.006 s, when R2 was invoked; but in between, from 0.004 s to 0.005 s, R1 saw 2: a contradiction.
+              These 4 operations alone cannot be linearized.
+            ops [0, 1, 2, 3]
+        "#]],
+    );
 }
 
 #[test]
 fn two_cas_from_one_value_fit_no_order() {
     let ops = vec![write(0, 1, 0, 1), cas(1, 1, 2, 2, 5), cas(2, 1, 3, 3, 4), read(3, Some(2), 6, 7)];
-    told(ops, "nonlinearizable", expect![[r#"
+    told(
+        ops,
+        "nonlinearizable",
+        expect![[r#"
         key 7: cas by process 1 fits no order
           Let: W1 = write of 1 to key 7 by process 0, invoked 0.000 s, completed 0.001 s;
           C1 = cas of key 7 from 1 to 2 by process 1, invoked 0.002 s, completed 0.005 s;
@@ -224,7 +254,8 @@ fn two_cas_from_one_value_fit_no_order() {
           Then: in whatever order W1, C2 took effect between invocation and completion, the key could hold only 3 before C1 completed. However, C1 found 1: a contradiction.
           These 3 operations alone cannot be linearized.
         ops [0, 1, 2]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -40,7 +40,12 @@ pub(super) fn is_linearizable(ops: &[Operation], options: &Options) -> bool {
     extend(&ops, 0, options.initial, &mut failed)
 }
 
-fn extend(ops: &[(&Operation, bool)], placed: u32, state: Option<i64>, failed: &mut HashSet<(u32, Option<i64>)>) -> bool {
+fn extend(
+    ops: &[(&Operation, bool)],
+    placed: u32,
+    state: Option<i64>,
+    failed: &mut HashSet<(u32, Option<i64>)>,
+) -> bool {
     let left = |index: usize| placed >> index & 1 == 0;
     if (0..ops.len()).all(|index| !left(index) || !ops[index].1) {
         return true;
