@@ -32,7 +32,14 @@ pub(crate) fn run(repo: &Repo, args: &BuildArgs) -> Result<ExitCode> {
         eprintln!("cannot build the eBPF programs: {reason}");
         return Ok(ExitCode::from(CANNOT_RUN_HERE));
     }
-    println!("{}", fissure(repo, &tools, args.release)?.display());
+    let fissure = fissure(repo, &tools, args.release)?;
+    for dir in &tools.path {
+        eprintln!(
+            "programs that were fetched are in {}: put it into PATH when you start fissure yourself",
+            dir.display()
+        );
+    }
+    println!("{}", fissure.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -63,3 +63,12 @@ pub(crate) fn run(repo: &Repo, args: &DemoArgs) -> Result<ExitCode> {
     // From here on this process is the run: signals, terminal and exit code are its own.
     bail!(command.exec())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_scenario_is_there() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        assert!(root.join(super::SCENARIO).is_file());
+    }
+}

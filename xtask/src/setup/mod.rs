@@ -41,7 +41,7 @@ enum State {
 /// What children of xtask find, and what is not there.
 pub(crate) struct Tools {
     /// Directories that come before PATH.
-    path: Vec<PathBuf>,
+    pub(crate) path: Vec<PathBuf>,
     /// The linker for eBPF programs.
     pub(crate) linker: Option<PathBuf>,
     /// The toolchain that builds eBPF programs.
