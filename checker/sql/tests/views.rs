@@ -1,0 +1,148 @@
+//! Each view over a small run whose rows can be counted by hand, and over a large one.
+
+mod common;
+
+use common::{Moment, SmallRun, lines};
+use expect_test::expect;
+use std::time::Instant;
+
+#[test]
+fn the_tables_hold_what_was_recorded() {
+    let run = SmallRun::sealed();
+    let session = run.open();
+    assert_eq!(session.notes(), [] as [&str; 0]);
+    expect![[r#"
+        op_id,process,node,f,outcome,invoke_ns,complete_ns,conn_cookie
+        0,0,n1,write,ok,1000,2000,11
+        1,1,n2,read,fail,1500,3500,12
+        2,0,n1,read,info,3000,,11
+        3,2,n1,write,ok,2000001000,2000005000,
+    "#]]
+    .assert_eq(&lines(
+        &session,
+        "select op_id, process, node, f, outcome, invoke_ns, complete_ns, conn_cookie from ops order by op_id",
+    ));
+    for (table, rows) in [("faults", 3), ("injections", 7), ("connections", 3), ("nodes", 1), ("clocks", 1)] {
+        assert_eq!(lines(&session, &format!("select count(*) as n from {table}")), format!("n\n{rows}\n"), "{table}");
+    }
+}
+
+#[test]
+fn operations_are_laid_beside_the_faults_they_overlap() {
+    let run = SmallRun::sealed();
+    expect![[r#"
+        op_id,fault_id,fault,kind
+        0,1,cut,partition
+        1,1,cut,partition
+        2,2,stall,pause
+        3,2,stall,pause
+    "#]]
+    .assert_eq(&lines(
+        &run.open(),
+        "select op_id, fault_id, fault, kind from ops_during_fault order by op_id, fault_id",
+    ));
+}
+
+#[test]
+fn an_operation_gets_the_injections_on_its_own_connection_while_it_was_in_flight() {
+    let run = SmallRun::sealed();
+    expect![[r#"
+        op_id,process,node,f,key,outcome,invoke_ns,complete_ns,t_ns,ms_after_invoke,fault_id,rule_id,host,src_host,src_addr,src_port,dst_host,dst_addr,dst_port,direction,tcp_flags,length
+        0,0,n1,write,7,ok,1000,2000,1000,0.0,1,4,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
+        0,0,n1,write,7,ok,1000,2000,2000,0.001,1,4,n1,n1,10.0.0.1,2379,c1,10.0.0.9,40001,reply,24,60
+        1,1,n2,read,7,fail,1500,3500,2000,0.0005,1,4,n1,c1,10.0.0.9,40002,n2,10.0.0.2,2379,request,24,60
+        2,0,n1,read,7,info,3000,,5000000,4.997,1,4,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
+    "#]]
+    .assert_eq(&lines(&run.open(), "select * from op_injections order by op_id, t_ns"));
+}
+
+#[test]
+fn latency_is_told_per_second_of_the_run() {
+    let run = SmallRun::sealed();
+    expect![[r#"
+        second,f,outcome,count,p50_ms,p95_ms,p99_ms,max_ms
+        0,read,fail,1,0.002,0.002,0.002,0.002
+        0,read,info,1,,,,
+        0,write,ok,1,0.001,0.001,0.001,0.001
+        2,write,ok,1,0.004,0.004,0.004,0.004
+    "#]]
+    .assert_eq(&lines(&run.open(), "select * from latency order by second, f, outcome"));
+}
+
+#[test]
+fn quantiles_are_exact() {
+    let run = common::run(|recorder| {
+        for op in 0..101_i64 {
+            let invoke = Moment { op_id: op as u64, process: op, t_ns: 10 + op };
+            common::write(recorder, invoke, Some(10 + op + op * 1_000_000), None);
+        }
+    });
+    let sql = "select count, p50_ms, p95_ms, p99_ms, max_ms from latency";
+    assert_eq!(lines(&run.open(), sql), "count,p50_ms,p95_ms,p99_ms,max_ms\n101,50.0,95.0,99.0,100.0\n");
+}
+
+#[test]
+fn findings_come_from_the_results() {
+    let run = SmallRun::sealed();
+    let results = r#"{"verdict": "invalid", "findings": [
+        {"id": "L-0", "checker": "linearizable-register", "anomaly": "nonlinearizable", "summary": "key 7", "key": 7,
+         "explanation": ["Let: …"], "ops": [0, 2], "cycle": []},
+        {"id": "G1c-0", "checker": "list-append", "anomaly": "G1c", "summary": "a cycle, \"odd\"", "key": null, "ops": []}
+    ]}"#;
+    std::fs::write(run.dir.file("results.json"), results).unwrap();
+    expect![[r#"
+        id,checker,anomaly,summary,key,ops
+        G1c-0,list-append,G1c,"a cycle, ""odd""",,[]
+        L-0,linearizable-register,nonlinearizable,key 7,7,"[0, 2]"
+    "#]]
+    .assert_eq(&lines(&run.open(), "select * from findings order by id"));
+    let sql = "select f.id, o.op_id, o.outcome from (select id, unnest(ops) as op_id from findings) f
+               join ops o on o.op_id = f.op_id order by 1, 2";
+    assert_eq!(lines(&run.open(), sql), "id,op_id,outcome\nL-0,0,ok\nL-0,2,info\n");
+}
+
+#[test]
+fn op_injections_is_joined_on_equality() {
+    let run = SmallRun::sealed();
+    let batches = run.open().query("explain select * from op_injections").unwrap();
+    let plan = fissure_sql::format(&batches, fissure_sql::Format::Table { limit: 0 }).unwrap();
+    assert!(!plan.contains("NestedLoopJoin"), "{plan}");
+    assert!(plan.matches("HashJoinExec").count() >= 2, "{plan}");
+    for key in ["conn_cookie", "src_addr", "src_port", "dst_addr", "dst_port", "slice"] {
+        let joined = plan.lines().any(|line| line.contains("HashJoinExec") && line.contains(&format!("({key}@")));
+        assert!(joined, "{key} is no key of a hash join:\n{plan}");
+    }
+}
+
+/// A hundred thousand operations meet a hundred thousand injections on four connections. Each operation meets exactly the
+/// one injection in its middle.
+#[test]
+fn op_injections_keeps_its_pace_on_few_connections() {
+    const ROWS: i64 = 100_000;
+    const CONNECTIONS: i64 = 4;
+    let run = common::run(|recorder| {
+        for connection in 0..CONNECTIONS {
+            common::connect(recorder, 100 + connection as u64, connection, 40_000 + connection as u16, "10.0.0.1");
+        }
+        for op in 0..ROWS {
+            let (connection, t_ns) = (op % CONNECTIONS, 1_000 + op * 100);
+            let invoke = Moment { op_id: op as u64, process: connection, t_ns };
+            common::write(recorder, invoke, Some(t_ns + 90), Some(100 + connection as u64));
+            common::inject(
+                recorder,
+                t_ns + 45,
+                (40_000 + connection as u16, "10.0.0.1"),
+                fissure_history::rows::Direction::Request,
+            );
+        }
+    });
+    let session = run.open();
+    let start = Instant::now();
+    let answer = lines(
+        &session,
+        "select count(*) as n, count(distinct op_id) as ops, max(t_ns - invoke_ns) as at from op_injections",
+    );
+    eprintln!("op_injections of {ROWS} operations and injections: {:?}", start.elapsed());
+    assert_eq!(answer, "n,ops,at\n100000,100000,45\n");
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
