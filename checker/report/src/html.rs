@@ -164,7 +164,9 @@ fn tested(input: &ReportInput) -> Markup {
             reasons.push(reason);
         }
     }
-    let is_sound = faults.iter().all(|fault| fault.state() == FaultState::Hit) && input.events_lost == 0;
+    let agrees = |fault: &FaultSummary<'_>| !fault.is_packets() || fault.kernel_hits() == Some(fault.hits() as i64);
+    let is_sound =
+        faults.iter().all(|fault| fault.state() == FaultState::Hit && agrees(fault)) && input.events_lost == 0;
     html! {
         h2 id="tested" { "Was anything tested?" }
         @if !reasons.is_empty() {

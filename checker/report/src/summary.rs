@@ -123,3 +123,56 @@ pub(crate) fn asked(fault: &FaultLine) -> String {
 pub(crate) fn outcomes(input: &ReportInput) -> [u64; 3] {
     input.ops_by_f.values().fold([0; 3], |all, by| [all[0] + by[0], all[1] + by[1], all[2] + by[2]])
 }
+
+/// Faults that were in force at some moment of `from..=to` (ns of the run), in order of start.
+pub(crate) fn in_force(input: &ReportInput, from: i64, to: i64) -> Vec<&FaultLine> {
+    let overlaps = |fault: &&FaultLine| fault.start_ns <= to && fault.stop_ns.is_none_or(|stop| stop >= from);
+    input.faults.iter().filter(|fault| fault.error.is_none()).filter(overlaps).collect()
+}
+
+/// The last fault that began before `from` (ns of the run).
+pub(crate) fn last_before(input: &ReportInput, from: i64) -> Option<&FaultLine> {
+    input.faults.iter().rfind(|fault| fault.error.is_none() && fault.start_ns < from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn state(change: impl FnOnce(&mut ReportInput)) -> (FaultState, String) {
+        let mut input = sample::valid();
+        change(&mut input);
+        let all = faults(&input);
+        (all[0].state(), all[0].effect())
+    }
+
+    #[test]
+    fn a_fault_is_as_good_as_its_worst_occurrence() {
+        let told = |text: &str| text.to_owned();
+        assert_eq!(state(|_| ()), (FaultState::Hit, told("1 204 packets dropped (kernel: 1 204)")));
+        let more = state(|input| input.faults[1].kernel_hits = Some(601));
+        assert_eq!(more, (FaultState::Disagree, told("1 204 packets dropped (but the kernel counted 1 205)")));
+        let swapped =
+            state(|input| (input.faults[0].kernel_hits, input.faults[1].kernel_hits) = (Some(600), Some(604)));
+        assert_eq!(swapped.0, FaultState::Disagree, "sums that agree by chance do not hide it");
+        let unread = state(|input| input.faults[1].kernel_hits = None);
+        assert_eq!(unread, (FaultState::Hit, told("1 204 packets dropped (the kernel's own count was not read)")));
+        let failed = state(|input| input.faults[1].error = Some("no node led".to_owned()));
+        assert_eq!(failed.0, FaultState::Failed);
+        let idle = state(|input| {
+            for fault in &mut input.faults {
+                (fault.hits, fault.kernel_hits) = (0, Some(0));
+            }
+        });
+        assert_eq!(idle, (FaultState::NeverFired, told("nothing dropped (kernel: 0)")));
+    }
+
+    #[test]
+    fn process_faults_are_done_not_hit() {
+        let mut input = sample::valid();
+        assert_eq!((faults(&input)[1].state(), faults(&input)[1].effect()), (FaultState::Hit, "done once".to_owned()));
+        input.faults[2].error = Some("no such process".to_owned());
+        assert_eq!(faults(&input)[1].effect(), "done 0 times, failed once");
+    }
+}

@@ -99,9 +99,7 @@ fn operations(finding: &Finding, ops: &[(String, &Operation)], input: &ReportInp
 fn in_force(ops: &[(String, &Operation)], input: &ReportInput) -> Markup {
     let Some((from, to)) = words::window(ops) else { return html! {} };
     let (from, to) = (from - input.started_ns, to - input.started_ns);
-    let overlaps = |fault: &&FaultLine| fault.start_ns <= to && fault.stop_ns.is_none_or(|stop| stop >= from);
-    let active: Vec<&FaultLine> = input.faults.iter().filter(overlaps).filter(|fault| fault.error.is_none()).collect();
-    let last = input.faults.iter().filter(|fault| fault.error.is_none() && fault.start_ns < from).next_back();
+    let (active, last) = (summary::in_force(input, from, to), summary::last_before(input, from));
     let line = |fault: &FaultLine| {
         printable(&format!("fault {} {}, {}: {}", fault.fault_id, fault.name, summary::asked(fault), fault.description))
     };

@@ -3,6 +3,7 @@
 use super::axis::{Axis, n, ticks};
 use super::latency::about;
 use crate::input::{FaultLine, ReportInput};
+use crate::summary;
 use crate::words::{self, count, cut, printable};
 use fissure_checker::{Call, Finding, Operation, Outcome};
 use maud::{Markup, html};
@@ -93,9 +94,7 @@ impl<'a> Scene<'a> {
             .filter(|op| axis.shows(op.invoke_ns - zero, end(op) - zero))
             .take(OTHERS_MAX)
             .collect();
-        let overlaps = |fault: &&FaultLine| fault.start_ns <= to && fault.stop_ns.is_none_or(|stop| stop >= from);
-        let faults: Vec<&FaultLine> =
-            input.faults.iter().filter(overlaps).filter(|fault| fault.error.is_none()).take(FAULTS_MAX).collect();
+        let faults: Vec<&FaultLine> = summary::in_force(input, from, to).into_iter().take(FAULTS_MAX).collect();
         let lanes = lanes(ops, &others);
         Some(Self { input, ops, axis, others, lanes, faults })
     }
@@ -275,8 +274,8 @@ impl<'a> Scene<'a> {
         }
         if hidden > 0 {
             text.push_str(&format!(
-                "{} are not drawn. ",
-                count(hidden as u64, "more process").replace("processs", "processes")
+                "Of {} processes that worked on the same keys {hidden} have no lane. ",
+                processes.len()
             ));
         }
         if named > self.ops.len() {

@@ -147,7 +147,7 @@ pub(super) fn about(fault: &FaultLine) -> String {
     ))
 }
 
-/// The dark tone: seconds in which packets were hit; for a process fault the moment at which it acted.
+/// The strong tone: seconds in which packets were hit; for a process fault the moment at which it acted.
 fn hits(input: &ReportInput, axis: &Axis, fault: &FaultLine, y: f64) -> Markup {
     let (from, to) = (fault.start_ns, fault.stop_ns.unwrap_or(axis.ends().1));
     let mut stretches: Vec<(i64, i64)> = Vec::new();
@@ -400,7 +400,7 @@ fn legend() -> Markup {
     html! {
         "Each point is an operation at its invocation: ● ok, ✕ fail (certainly not done), △ info (nobody knows). "
         "Red rings: operations of the first findings. Lines: median, and dashed the 99th percentile, of what was ok. "
-        "Bands: light while a fault was asked for, dark in the seconds in which it hit packets (or when it acted on a process). "
+        "Bands: pale while a fault was asked for, strong in the seconds in which it hit packets (or when it acted on a process). "
         "Nodes: " (signs.join(", ")) "."
     }
 }

@@ -105,14 +105,13 @@ fn op_cells(name: &str, op: &Operation, input: &ReportInput) -> [String; 5] {
 fn in_force(page: &mut Page, ops: &[(String, &Operation)], input: &ReportInput) {
     let Some((from, to)) = words::window(ops) else { return };
     let (from, to) = (from - input.started_ns, to - input.started_ns);
-    let overlaps = |fault: &&FaultLine| fault.start_ns <= to && fault.stop_ns.is_none_or(|stop| stop >= from);
-    let active: Vec<&FaultLine> = input.faults.iter().filter(overlaps).filter(|fault| fault.error.is_none()).collect();
+    let active = summary::in_force(input, from, to);
     let line = |fault: &FaultLine| {
         format!("fault {} `{}` {}: {}", fault.fault_id, fault.name, summary::asked(fault), fault.description)
     };
     page.blank();
     if active.is_empty() {
-        let last = input.faults.iter().filter(|fault| fault.error.is_none() && fault.start_ns < from).next_back();
+        let last = summary::last_before(input, from);
         let text = match last {
             Some(last) => format!("no fault was in force meanwhile; the last before: {}", line(last)),
             None => "no fault was in force meanwhile, and none had been before".to_owned(),
