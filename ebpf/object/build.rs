@@ -44,13 +44,11 @@ fn in_target_dir(out_dir: &Path) -> Option<PathBuf> {
     if let Some(found) = candidates.iter().find(|candidate| candidate.is_file()) {
         return Some(found.clone());
     }
-    // Built later, it must be noticed: a file that is not there makes cargo ask again each time, so watch the directory
-    // it would be in, or the nearest that is there.
-    let watched = candidates.first()?.ancestors().skip(1).find(|directory| directory.is_dir())?;
-    if watched.ends_with("fissure/bpf") || watched.ends_with("fissure") {
-        println!("cargo:rerun-if-changed={}", watched.display());
-    } else {
-        println!("cargo:rerun-if-changed={}", candidates.first()?.display());
+    // Built later, it must be noticed. A file that is not there would make cargo ask again at every build; a directory
+    // that is there makes it ask once something appears in it.
+    let expected = candidates.first()?.parent()?;
+    if fs::create_dir_all(expected).is_ok() {
+        println!("cargo:rerun-if-changed={}", expected.display());
     }
     None
 }
@@ -60,7 +58,9 @@ fn warn_if_stale(object: &Path) {
     let mut noted_at = object.as_os_str().to_owned();
     noted_at.push(".hash");
     let noted_at = PathBuf::from(noted_at);
-    println!("cargo:rerun-if-changed={}", noted_at.display());
+    if noted_at.exists() {
+        println!("cargo:rerun-if-changed={}", noted_at.display());
+    }
     let ebpf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for watched in ["abi/src", "abi/Cargo.toml", "programs/src", "programs/Cargo.toml", "programs/Cargo.lock"] {
         let path = ebpf.join(watched);

@@ -39,7 +39,8 @@ pub fn packet(view: &PacketView, host: u32) -> u32 {
         return PASS;
     }
     let Some(work) = work::here() else { return PASS };
-    work.view = *view;
+    // SAFETY: both are aligned and of the same type.
+    unsafe { work::copy(&mut work.view, view) };
     work.host = host;
     work.active = active;
     look_up(work)
@@ -99,7 +100,7 @@ fn look_up(work: &mut Work) -> u32 {
             // reset. What was being rewritten meanwhile are hints, and they are checked.
             unsafe {
                 work.index = atomic::next_u64(&raw mut (*state).packets);
-                work.flow = *state;
+                work::copy(&mut work.flow, state);
             }
         }
     }

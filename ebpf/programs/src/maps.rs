@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, LruHashMap, RingBuf},
 };
 use fissure_abi::{
     Control, Counter, Flow, FlowState, HITS_MAX, RULES_MAX, Rule,
@@ -30,10 +30,6 @@ pub static HITS: Array<u64> = Array::with_max_entries(HITS_MAX, BPF_F_MMAPABLE);
 /// One number for each [`Counter`].
 #[map]
 pub static COUNTERS: Array<u64> = Array::with_max_entries(Counter::ALL.len() as u32, BPF_F_MMAPABLE);
-
-/// The number of the next event on this processor.
-#[map]
-pub static EVENT_SEQ: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// What is known of each flow.
 #[map]

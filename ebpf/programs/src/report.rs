@@ -9,7 +9,7 @@ use crate::{
     atomic,
     classify::{PASS, STALE, revision_of, rule_at},
     count,
-    maps::{EVENT_SEQ, EVENTS, HIT_PLACES, HITS},
+    maps::{EVENTS, HIT_PLACES, HITS},
     work::Work,
 };
 
@@ -18,7 +18,7 @@ const FORCE_WAKEUP: u64 = 2;
 
 /// Reports and counts the hit of the rule that fired: the action to take, or [`STALE`].
 #[inline(always)]
-pub fn hit(work: &Work) -> u32 {
+pub fn hit(work: &mut Work) -> u32 {
     let Some(rule) = rule_at(work.fired) else { return STALE };
     // SAFETY: a map value is aligned and stays mapped; its revision is read again below.
     let (action, rule_id, fault_id) = unsafe { ((*rule).action, (*rule).rule_id, (*rule).fault_id) };
@@ -28,11 +28,9 @@ pub fn hit(work: &Work) -> u32 {
     if action != Action::Drop as u32 {
         return if revision_of(rule) == work.revision { PASS } else { STALE };
     }
-    let Some(next_event) = EVENT_SEQ.get_ptr_mut(0) else { return PASS };
     let Some(mut entry) = EVENTS.reserve::<InjectionEvent>(0) else {
         // The number is used up, so that the gap shows in the record.
-        // SAFETY: a map value is aligned and stays mapped while the program runs; all access to it is atomic.
-        unsafe { atomic::next_u64(next_event) };
+        work.next_event += 1;
         count::one(Counter::EventsLost);
         return PASS;
     };
@@ -40,8 +38,8 @@ pub fn hit(work: &Work) -> u32 {
         entry.discard(NO_WAKEUP);
         return STALE;
     }
-    // SAFETY: as above.
-    let event_seq = unsafe { atomic::next_u64(next_event) };
+    let event_seq = work.next_event;
+    work.next_event += 1;
     let view = &work.view;
     let record: &mut MaybeUninit<InjectionEvent> = &mut entry;
     let event = record.as_mut_ptr();

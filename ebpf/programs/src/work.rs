@@ -4,6 +4,8 @@
 //! so need not follow every way a packet can be parsed through everything that comes after. A tc program is not
 //! interrupted by another on its processor.
 
+use core::ptr;
+
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use fissure_abi::{Direction, FlowState, PacketIdentity, PacketView};
 
@@ -25,6 +27,8 @@ pub struct Work {
     pub active: u64,
     /// The time.
     pub now: u64,
+    /// The number of the next event on this processor; outlasts the packet.
+    pub next_event: u64,
     /// The attachment it came by.
     pub host: u32,
     /// The table's revision.
@@ -65,4 +69,20 @@ static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 pub fn here() -> Option<&'static mut Work> {
     // SAFETY: a map value is aligned and stays mapped; nothing else on this processor uses it until the program ends.
     WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+}
+
+/// Copies a value word by word. What the compiler makes of an assignment here is a call to a loop over bytes.
+///
+/// # Safety
+///
+/// Both are valid for a `T`, aligned to 8; the size of `T` is a multiple of 8.
+#[inline(always)]
+pub unsafe fn copy<T>(to: *mut T, from: *const T) {
+    let (to, from) = (to.cast::<u64>(), from.cast::<u64>());
+    let mut word = 0;
+    while word < size_of::<T>() / 8 {
+        // SAFETY: as the caller promises.
+        unsafe { ptr::write_volatile(to.add(word), ptr::read_volatile(from.add(word))) };
+        word += 1;
+    }
 }

@@ -59,9 +59,7 @@ fn main() {
 }
 
 fn loaded() -> (Injector, EventReader) {
-    // 32 MiB: room for a whole run of matched packets.
-    let options = Options { ring_bytes: Some(1 << 25), ..Options::default() };
-    let mut injector = Injector::load_with(&options).expect("needs root and `cargo xtask build`");
+    let mut injector = Injector::load_with(&Options::default()).expect("needs root and `cargo xtask build`");
     let events = injector.events().expect("not taken");
     (injector, events)
 }

@@ -153,7 +153,7 @@ const HEADER_LEN: usize = 16;
 pub(crate) fn remove_clsact_if_unused(ifindex: u32) -> io::Result<()> {
     for parent in [CLSACT_INGRESS, CLSACT_EGRESS] {
         let replies = tc_request(RTM_GETTFILTER, NLM_F_REQUEST_DUMP, ifindex, 0, parent)?;
-        if replies.iter().any(|kind| *kind == RTM_NEWTFILTER) {
+        if replies.contains(&RTM_NEWTFILTER) {
             return Ok(());
         }
     }

@@ -345,7 +345,7 @@ fn a_full_ring_means_no_hits() {
 
 /// A table of one kind: every rule of it has an id that names the publication.
 fn table(publication: u32, dice: &mut Dice) -> Vec<Rule> {
-    let before = if publication % 2 == 0 { 0 } else { dice.below(300) as u32 };
+    let before = if publication.is_multiple_of(2) { 0 } else { dice.below(300) as u32 };
     let mut rules: Vec<Rule> =
         (0..before).map(|n| Rule { rule_id: publication, ..drop_to_port(0, 17, 10_000 + n as u16) }).collect();
     let probability_ppm = 200_000 + 600_000 * (publication % 2);
