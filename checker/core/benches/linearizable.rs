@@ -77,6 +77,8 @@ fn shapes() -> Vec<Shape> {
         Shape { name: "bad-drain-1k-c5-v5-info22", clients: 5, infos: 22, wrong: Wrong::Drained, ..BASE },
         Shape { name: "bad-drain-1k-c10-v5-info16", infos: 16, wrong: Wrong::Drained, ..BASE },
         Shape { name: "bad-drain-100k-c10-v5", ops: 100_000, wrong: Wrong::Drained, ..BASE },
+        Shape { name: "bad-drain-100k-c10-v5-info6", ops: 100_000, infos: 6, wrong: Wrong::Drained, ..BASE },
+        Shape { name: "good-100k-c10-v5-info1000", ops: 100_000, infos: 1_000, ..BASE },
         Shape { name: "good-100keys-1k-c10-v5", keys: 100, ..BASE },
         Shape { name: "good-1000keys-1k-c10-v5", keys: 1_000, ..BASE },
     ]

@@ -187,7 +187,8 @@ fn spent(key: &Judged, events: u64, what: &str) -> Reason {
 
 fn evidence(judged: &[Judged], reads: u64) -> String {
     let ops: usize = judged.iter().map(|key| key.ops.ops.len()).sum();
-    let mut text = format!("{ops} operations on {} keys, {reads} saw a value", judged.len());
+    let keys = if judged.len() == 1 { "1 key".to_owned() } else { format!("{} keys", judged.len()) };
+    let mut text = format!("{ops} operations on {keys}, {reads} saw a value");
     let names = [(Algorithm::Zones, "by zones"), (Algorithm::Search, "by search"), (Algorithm::Patterns, "by pattern")];
     for (algorithm, name) in names {
         let count = judged.iter().filter(|key| key.algorithm == algorithm).count();

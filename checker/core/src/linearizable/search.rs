@@ -17,9 +17,15 @@
 //!
 //! None of this loses an answer; the tests compare with all permutations of small histories.
 
-use super::config::{COUNTERS_PER_WORD, Config, DEAD, Masks, SLOTS_PER_WORD};
+mod layout;
+mod moves;
+mod witness;
+
+use super::config::{Config, DEAD, Masks, SLOTS_PER_WORD};
 use super::prepare::{Act, KeyHistory, NEVER, ValueId};
+use layout::Layout;
 use rustc_hash::{FxHashMap, FxHashSet};
+use witness::{How, NO_TRACE, Step};
 
 /// What the search may use, and what it should keep.
 #[derive(Clone, Copy, Debug)]
@@ -108,67 +114,6 @@ fn search_within(key: &KeyHistory, limits: Limits, layout: &Layout, beam: usize)
     }
 }
 
-/// How configurations of a key are laid out.
-struct Layout {
-    /// Slots for operations in flight.
-    slots: usize,
-    /// Counters for kinds of `info` operations.
-    counters: usize,
-    /// By value: place of the last event at which somebody may ask for it; 0 if nobody does.
-    last_need: Vec<u32>,
-}
-
-impl Layout {
-    fn new(key: &KeyHistory, exact_states: bool) -> Self {
-        let mut last_need = vec![if exact_states { NEVER } else { 0 }; key.values.len()];
-        for op in &key.ops {
-            let asked = match op.act {
-                Act::Read(value) | Act::Cas(value, _) | Act::NotEqual(value) => value,
-                Act::Write(_) => continue,
-            };
-            last_need[asked as usize] = last_need[asked as usize].max(op.ret);
-        }
-        // Where inequality is observed, any other value may serve.
-        if key.ops.iter().any(|op| matches!(op.act, Act::NotEqual(_))) {
-            last_need.fill(NEVER);
-        }
-        let mut open = 0_usize;
-        let mut slots = 0;
-        let mut kinds: FxHashMap<Act, u32> = FxHashMap::default();
-        let mut moves: Vec<(u32, i32)> = Vec::new();
-        for &event in &key.events {
-            let op = &key.ops[(event / 2) as usize];
-            if op.is_optional() {
-                let until = op.act.produces().map_or(0, |value| last_need[value as usize]);
-                if until > op.call && kinds.insert(op.act, 0).is_none() {
-                    moves.push((op.call, 1));
-                    moves.push((until, -1));
-                }
-            } else if event % 2 == 0 {
-                open += 1;
-                slots = slots.max(open);
-            } else {
-                open -= 1;
-            }
-        }
-        moves.sort_unstable();
-        let (mut live, mut counters) = (0_i32, 0_i32);
-        for (_, step) in moves {
-            live += step;
-            counters = counters.max(live);
-        }
-        Self { slots, counters: counters as usize, last_need }
-    }
-
-    fn slot_words(&self) -> usize {
-        self.slots.div_ceil(SLOTS_PER_WORD)
-    }
-
-    fn words(&self) -> usize {
-        self.slot_words() + self.counters.div_ceil(COUNTERS_PER_WORD)
-    }
-}
-
 /// An `ok` operation in flight.
 #[derive(Clone, Copy)]
 struct InFlight {
@@ -185,34 +130,6 @@ struct Kind {
     /// Those invoked so far, in order.
     ops: Vec<u32>,
 }
-
-/// One step on the way to a configuration.
-#[derive(Clone, Copy)]
-struct Step {
-    parent: u32,
-    op: u32,
-    how: How,
-}
-
-/// Where a step puts its operation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    /// At the end.
-    Placed,
-    /// Nowhere yet: but it may be put here, where it changes nothing.
-    Anchored,
-    /// Where it was anchored, else just before the last plain write.
-    Covered,
-}
-
-/// Under a beam: how many configurations one may lead to at one completion before the rest is cut away.
-const REACHED_PER_PLACE: usize = 16;
-
-/// Under a beam: how many may be made on the way there.
-const MADE_PER_PLACE: u64 = 1_024;
-
-/// No step.
-const NO_TRACE: u32 = u32::MAX;
 
 struct Search<'a, const W: usize> {
     key: &'a KeyHistory,
@@ -466,154 +383,6 @@ impl<'a, const W: usize> Search<'a, W> {
         self.frontier = frontier;
     }
 
-    /// Follows everything on the stack until the goal is placed, those that used fewer `info` operations first. Stops early
-    /// when the budget is spent or when this configuration has had its share of the beam.
-    fn expand(&mut self, goal: InFlight) {
-        let (reached_before, made_before) = (self.next.len(), self.made);
-        loop {
-            let Some(config) = self.stack.pop() else {
-                if self.later.is_empty() {
-                    return;
-                }
-                std::mem::swap(&mut self.stack, &mut self.later);
-                continue;
-            };
-            let is_share_used =
-                self.next.len() - reached_before >= REACHED_PER_PLACE || self.made - made_before >= MADE_PER_PLACE;
-            let is_cut = self.beam != usize::MAX && is_share_used;
-            self.was_cut |= is_cut;
-            if is_cut || self.made > self.limits.states {
-                self.stack.clear();
-                self.later.clear();
-                return;
-            }
-            self.place_one_in_flight(config, goal);
-            self.place_one_info(config, goal);
-        }
-    }
-
-    /// Every sensible way to go on with a write or `cas` in flight. Of equal ones only that with the earliest deadline.
-    fn place_one_in_flight(&mut self, config: Config<W>, goal: InFlight) {
-        let mut tried: [Option<Act>; 8] = [None; 8];
-        let mut tries = 0;
-        for at in 0..self.changers.len() {
-            let entry = self.changers[at];
-            if config.is_placed(entry.slot)
-                || tried.contains(&Some(entry.act))
-                || !self.is_sensible(&config, entry, goal)
-            {
-                continue;
-            }
-            tried[tries % tried.len()] = Some(entry.act);
-            tries += 1;
-            let mut after = config;
-            after.place(entry.slot);
-            self.apply(&mut after, entry.act, entry.op);
-            if self.seen.insert(after) {
-                if after.is_placed(goal.slot) { self.next.push(after) } else { self.stack.push(after) }
-            }
-        }
-    }
-
-    /// Every sensible way to go on with an `info` operation: not while an equal one in flight waits to be placed, and no
-    /// write where a `cas` that is good for nothing else does the same.
-    fn place_one_info(&mut self, config: Config<W>, goal: InFlight) {
-        let base = self.masks.counters_from;
-        for at in 0..self.kinds.len() {
-            let Kind { act, counter, ref ops } = self.kinds[at];
-            let used = config.counter(base, counter);
-            let Some(&op) = ops.get(used as usize) else { continue };
-            let sensible = match act {
-                Act::Write(value) => {
-                    self.is_write_sensible(&config, value)
-                        && (self.has_uncovered_write(&config) || !self.has_info_cas(&config, value))
-                }
-                Act::Cas(expected, value) => expected == config.state && self.is_asked_for(&config, value),
-                Act::Read(_) | Act::NotEqual(_) => false,
-            };
-            if !sensible || self.changers.iter().any(|other| other.act == act && !config.is_placed(other.slot)) {
-                continue;
-            }
-            if used == u16::MAX {
-                self.counter_full = true;
-                continue;
-            }
-            let mut after = config;
-            after.set_counter(base, counter, used + 1);
-            self.apply(&mut after, act, op);
-            if self.seen.insert(after) {
-                if after.is_placed(goal.slot) { self.next.push(after) } else { self.later.push(after) }
-            }
-        }
-    }
-
-    /// Whether an `info` `cas` that is left leads from the present value to `value`.
-    fn has_info_cas(&self, config: &Config<W>, value: ValueId) -> bool {
-        let base = self.masks.counters_from;
-        self.kinds.iter().any(|kind| {
-            kind.act == Act::Cas(config.state, value)
-                && usize::from(config.counter(base, kind.counter)) < kind.ops.len()
-        })
-    }
-
-    /// Whether placing a write or `cas` in flight before (or as) the goal can lead anywhere.
-    fn is_sensible(&self, config: &Config<W>, entry: InFlight, goal: InFlight) -> bool {
-        match entry.act {
-            Act::Cas(expected, _) => expected == config.state,
-            _ if entry.slot == goal.slot => true,
-            Act::Write(value) => self.is_write_sensible(config, value),
-            Act::Read(_) | Act::NotEqual(_) => false,
-        }
-    }
-
-    /// A write that changes nothing can still cover others.
-    fn is_write_sensible(&self, config: &Config<W>, value: ValueId) -> bool {
-        if value == config.state { self.has_uncovered_write(config) } else { self.is_asked_for(config, value) }
-    }
-
-    /// Whether a write in flight is neither placed nor coverable.
-    fn has_uncovered_write(&self, config: &Config<W>) -> bool {
-        let masks = &self.masks;
-        (0..masks.counters_from).any(|word| masks.writes[word] & !config.bits[word] & !(config.bits[word] >> 1) != 0)
-    }
-
-    /// Whether an operation in flight would make use of this value, if it came now.
-    fn is_asked_for(&self, config: &Config<W>, value: ValueId) -> bool {
-        value != config.state
-            && (self.looks.iter().any(|look| look.act.is_observed_in(value) && !config.is_placed(look.slot))
-                || self.changers.iter().any(|other| other.act.needs() == Some(value) && !config.is_placed(other.slot))
-                || self.kinds.iter().any(|kind| {
-                    kind.act.needs() == Some(value)
-                        && usize::from(config.counter(self.masks.counters_from, kind.counter)) < kind.ops.len()
-                }))
-    }
-
-    /// Puts the value there, and places the looks that were waiting for it.
-    fn apply(&mut self, config: &mut Config<W>, act: Act, op: u32) {
-        self.made += 1;
-        config.trace = self.step(config.trace, op, How::Placed);
-        let Some(value) = act.produces() else { return };
-        if matches!(act, Act::Write(_)) {
-            self.masks.cover_writes(config);
-        }
-        config.state = self.alive(value);
-        for at in 0..self.looks.len() {
-            let look = self.looks[at];
-            if look.act.is_observed_in(config.state) && !config.is_placed(look.slot) {
-                config.place(look.slot);
-                config.trace = self.step(config.trace, look.op, How::Placed);
-            }
-        }
-        for at in 0..self.changers.len() {
-            let other = self.changers[at];
-            let waits = !config.is_placed(other.slot) && !config.is_coverable(other.slot);
-            if waits && other.act == Act::Write(config.state) {
-                config.cover(other.slot);
-                config.trace = self.step(config.trace, other.op, How::Anchored);
-            }
-        }
-    }
-
     /// Gives back what the completed operation held, and forgets values that nobody asks for any more.
     fn release(&mut self, op: u32, act: Act, slot: u32) {
         let (word, bit) = (slot as usize / SLOTS_PER_WORD, 1_u64 << (2 * (slot as usize % SLOTS_PER_WORD)));
@@ -645,93 +414,9 @@ impl<'a, const W: usize> Search<'a, W> {
         });
     }
 
-    /// Values that the register can hold just now, whatever else is placed first.
-    fn reachable_states(&mut self) -> Vec<ValueId> {
-        let mut seen: FxHashSet<Config<W>> = self.frontier.iter().copied().collect();
-        let mut stack = self.frontier.clone();
-        const FOLLOWED: usize = 10_000;
-        while let Some(config) = stack.pop() {
-            if seen.len() > FOLLOWED {
-                break;
-            }
-            for at in 0..self.changers.len() {
-                let entry = self.changers[at];
-                let enabled = entry.act.needs().is_none_or(|value| value == config.state);
-                if enabled && !config.is_placed(entry.slot) {
-                    let mut after = config;
-                    after.place(entry.slot);
-                    after.state = entry.act.produces().map_or(config.state, |value| self.alive(value));
-                    if seen.insert(after) {
-                        stack.push(after);
-                    }
-                }
-            }
-            for kind in &self.kinds {
-                let used = config.counter(self.masks.counters_from, kind.counter);
-                let enabled = kind.act.needs().is_none_or(|value| value == config.state);
-                if enabled && usize::from(used) < kind.ops.len() && used < u16::MAX {
-                    let mut after = config;
-                    after.set_counter(self.masks.counters_from, kind.counter, used + 1);
-                    after.state = kind.act.produces().map_or(config.state, |value| self.alive(value));
-                    if seen.insert(after) {
-                        stack.push(after);
-                    }
-                }
-            }
-        }
-        let mut states: Vec<ValueId> = seen.iter().map(|config| config.state).collect();
-        states.sort_unstable();
-        states.dedup();
-        states
-    }
-
     fn view(&self, op: u32) -> KeyOpView {
         let op = &self.key.ops[op as usize];
         KeyOpView { act: op.act, ret: op.ret }
-    }
-
-    fn step(&mut self, parent: u32, op: u32, how: How) -> u32 {
-        if !self.limits.witness {
-            return NO_TRACE;
-        }
-        self.steps.push(Step { parent, op, how });
-        (self.steps.len() - 1) as u32
-    }
-
-    /// The order of the first configuration that is left.
-    fn witness(&self) -> Vec<u32> {
-        let mut path: Vec<Step> = Vec::new();
-        let mut at = self.frontier.first().map_or(NO_TRACE, |config| config.trace);
-        while at != NO_TRACE {
-            let step = self.steps[at as usize];
-            path.push(step);
-            at = step.parent;
-        }
-        // Each entry: operations covered by it, and itself (but for an anchor).
-        let mut order: Vec<(Vec<u32>, Option<u32>)> = Vec::with_capacity(path.len());
-        let mut last_write = None;
-        let mut anchors: FxHashMap<u32, usize> = FxHashMap::default();
-        for step in path.iter().rev() {
-            match step.how {
-                How::Covered => {
-                    if let Some(at) = anchors.get(&step.op).copied().or(last_write) {
-                        let entry: &mut (Vec<u32>, Option<u32>) = &mut order[at];
-                        entry.0.push(step.op);
-                    }
-                }
-                How::Anchored => {
-                    anchors.insert(step.op, order.len());
-                    order.push((Vec::new(), None));
-                }
-                How::Placed => {
-                    if matches!(self.key.ops[step.op as usize].act, Act::Write(_)) {
-                        last_write = Some(order.len());
-                    }
-                    order.push((Vec::new(), Some(step.op)));
-                }
-            }
-        }
-        order.into_iter().flat_map(|(covered, op)| covered.into_iter().chain(op)).collect()
     }
 }
 
