@@ -16,7 +16,7 @@ struct Line {
     value: String,
 }
 
-/// `INFO  jepsen.util - 4	:invoke	:cas	[1 2]`, with tabs or spaces.
+/// `INFO  jepsen.util - 4 :invoke :cas [1 2]`, with tabs or spaces.
 fn jepsen_log(line: &str) -> Option<Line> {
     let mut words = line.split_once(" - ")?.1.split_whitespace();
     let process = words.next()?.parse().ok()?;
@@ -137,11 +137,13 @@ fn judge(folder: &str, options: &Options, line_of: impl Fn(&str) -> Option<Line>
     (wrong, judged)
 }
 
+/// Returns what is wrong and how many histories were judged.
+type Judge = dyn Fn() -> (Vec<String>, usize);
+
 fn main() -> ExitCode {
     let etcd = || judge("etcd/", &Options { failed_cas_observes: true, ..Options::default() }, jepsen_log);
     let cas_register = || judge("knossos/", &Options { initial: Some(0), ..Options::default() }, knossos);
-    let tests: [(&str, &dyn Fn() -> (Vec<String>, usize)); 2] =
-        [("logs_of_etcd", &etcd), ("histories_of_knossos", &cas_register)];
+    let tests: [(&str, &Judge); 2] = [("logs_of_etcd", &etcd), ("histories_of_knossos", &cas_register)];
     let is_absent = !root().join("EXPECTED.tsv").exists();
     let (mut passed, mut failed, mut ignored) = (0, 0, 0);
     println!("\nrunning {} tests", tests.len());
