@@ -478,8 +478,9 @@ fn without_tcx_a_filter_is_used_and_removed_and_foreign_ones_stay() {
 const CHILD: &str = "FISSURE_INJECT_TEST_CHILD";
 
 #[test]
+#[ignore = "not a test: the process that a_killed_process_leaves_nothing starts"]
 fn child_that_is_killed() {
-    let Some(netns) = std::env::var_os(CHILD) else { return };
+    let netns = std::env::var_os(CHILD).expect("is started by another test");
     let mut injector = Injector::load().expect(LOADS);
     injector.attach("b", Some(netns.as_ref()), "eth0").expect("attaches");
     let _lease = injector.lease().expect("a thread");
@@ -512,7 +513,7 @@ fn a_killed_process_leaves_nothing() {
     let cable = Cable::new();
     let before = cable.looks();
     let mut child = Command::new(std::env::current_exe().expect("has a path"))
-        .args(["--exact", "child_that_is_killed", "--nocapture"])
+        .args(["--ignored", "--exact", "child_that_is_killed", "--nocapture"])
         .env(CHILD, cable.path(1))
         .stdout(Stdio::piped())
         .spawn()
