@@ -8,9 +8,9 @@
 //! take effect. `info`: it took effect at any time after its invocation, or never; an `info` read says nothing.
 //!
 //! **How.** Per key, the first of these that settles it; all of them are sound, and together they are complete:
-//! 1. [`patterns`]: contradictions with a name (`garbage-read`, `stale-read`, `lost-write`), without search, O(n log n);
-//! 2. [`zones`]: where written values are unique and there is no `cas`, Gibbons and Korach's test, O(n log n), both ways;
-//! 3. [`search`]: just-in-time linearization over sets of configurations, with the reductions that registers allow. Time is
+//! 1. `patterns`: contradictions with a name (`garbage-read`, `stale-read`, `lost-write`), without search, O(n log n);
+//! 2. `zones`: where written values are unique and there is no `cas`, Gibbons and Korach's test, O(n log n), both ways;
+//! 3. `search`: just-in-time linearization over sets of configurations, with the reductions that registers allow. Time is
 //!    exponential in the concurrency at worst (the problem is NP-complete when values repeat), memory is bounded by a
 //!    budget; when the budget is spent the answer is `unknown` and says how far it came.
 //!
