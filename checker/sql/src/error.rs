@@ -57,6 +57,15 @@ pub enum SqlError {
     },
 }
 
+/// The names that a statement can use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Tables and views.
+    pub(crate) relations: Vec<String>,
+    /// Functions.
+    pub(crate) functions: Vec<String>,
+}
+
 impl SqlError {
     /// What to do about it, if there is something.
     #[must_use]
@@ -71,15 +80,18 @@ impl SqlError {
         }
     }
 
-    /// From DataFusion's error; `relations` are the names of all tables and views.
-    pub(crate) fn from_datafusion(error: &DataFusionError, relations: &[String]) -> Self {
+    /// From DataFusion's error.
+    pub(crate) fn from_datafusion(error: &DataFusionError, known: &Known) -> Self {
         match error.find_root() {
             DataFusionError::SchemaError(schema, _) => from_schema(schema),
-            DataFusionError::Plan(text) => from_plan(text, relations),
+            DataFusionError::Plan(text) => from_plan(text, known),
             DataFusionError::SQL(parser, _) => statement(parser.to_string().trim_start_matches("sql parser error: ")),
+            DataFusionError::NotImplemented(text) if text.contains("a single SQL statement") => {
+                SqlError::Statement { message: "more than one statement where one is expected".to_owned(), help: None }
+            }
             DataFusionError::NotImplemented(text) => statement(&format!("not supported: {}", one_line(text))),
-            DataFusionError::Diagnostic(_, inner) => Self::from_datafusion(inner, relations),
-            DataFusionError::Collection(errors) if !errors.is_empty() => Self::from_datafusion(&errors[0], relations),
+            DataFusionError::Diagnostic(_, inner) => Self::from_datafusion(inner, known),
+            DataFusionError::Collection(errors) if !errors.is_empty() => Self::from_datafusion(&errors[0], known),
             DataFusionError::Execution(text) | DataFusionError::ResourcesExhausted(text) => {
                 SqlError::Execution { detail: one_line(text) }
             }
@@ -128,7 +140,7 @@ fn from_schema(error: &SchemaError) -> SqlError {
     }
 }
 
-fn from_plan(text: &str, relations: &[String]) -> SqlError {
+fn from_plan(text: &str, known: &Known) -> SqlError {
     let refused = ["DDL", "DML", "Statement"];
     if let Some((_, name)) = text.split_once(" not supported: ").filter(|(kind, _)| refused.contains(kind)) {
         return SqlError::Refused { what: refused_name(name) };
@@ -136,13 +148,15 @@ fn from_plan(text: &str, relations: &[String]) -> SqlError {
     let name = text.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
     if let Some(name) = name {
         let name = name.strip_prefix("fissure.run.").unwrap_or(name);
-        let valid: Vec<&str> = relations.iter().map(String::as_str).collect();
+        let valid: Vec<&str> = known.relations.iter().map(String::as_str).collect();
         let help = suggest::among(name, &valid, "tables and views");
         return SqlError::Statement { message: format!("there is no table or view `{name}`"), help };
     }
-    if let Some((first, hint)) = text.split_once(".\nDid you mean '") {
-        let help = hint.split('\'').next().map(|name| format!("did you mean `{name}`?"));
-        return SqlError::Statement { message: one_line(first), help };
+    let name = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next());
+    if let Some(name) = name {
+        let valid: Vec<&str> = known.functions.iter().map(String::as_str).collect();
+        let help = suggest::closest(name, &valid).map(|near| format!("did you mean `{near}`?"));
+        return SqlError::Statement { message: format!("there is no function `{name}`"), help };
     }
     statement(text)
 }

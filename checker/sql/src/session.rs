@@ -1,6 +1,6 @@
 //! The session: a run opened for questions.
 
-use crate::error::SqlError;
+use crate::error::{Known, SqlError};
 use crate::{findings, tables, views};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -109,14 +109,21 @@ impl Session {
     /// As [`Session::query`].
     pub async fn query_async(&self, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let failed = |error: DataFusionError| {
-            let names: Vec<String> = self.relations.iter().map(|relation| relation.name.clone()).collect();
-            SqlError::from_datafusion(&error, &names)
-        };
+        let failed = |error: DataFusionError| SqlError::from_datafusion(&error, &self.known());
         let frame = self.context.sql_with_options(sql, read_only).await.map_err(failed)?;
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.map_err(failed)?;
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
+    }
+
+    fn known(&self) -> Known {
+        let state = self.context.state();
+        let scalar = state.scalar_functions().keys();
+        let functions = scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+        Known {
+            relations: self.relations.iter().map(|relation| relation.name.clone()).collect(),
+            functions: functions.cloned().collect(),
+        }
     }
 
     fn block_on<T>(&self, future: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {

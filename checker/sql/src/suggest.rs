@@ -4,15 +4,23 @@
 ///
 /// `None` if there are no valid names.
 pub(crate) fn among(name: &str, valid: &[&str], kind: &str) -> Option<String> {
-    let lower = name.to_lowercase();
-    let closest = valid.iter().min_by_key(|candidate| (distance(&lower, &candidate.to_lowercase()), **candidate))?;
-    let far = distance(&lower, &closest.to_lowercase());
-    if far * 2 <= lower.chars().count().max(closest.chars().count()) {
-        return Some(format!("did you mean `{closest}`?"));
+    if let Some(near) = closest(name, valid) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    if valid.is_empty() {
+        return None;
     }
     let mut names: Vec<&str> = valid.to_vec();
     names.dedup();
     Some(format!("{kind}: {}", names.join(", ")))
+}
+
+/// The name that was most likely meant, if any is near.
+pub(crate) fn closest<'a>(name: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let steps = |candidate: &str| distance(&lower, &candidate.to_lowercase());
+    let (steps, near) = valid.iter().map(|candidate| (steps(candidate), *candidate)).min()?;
+    (steps * 2 <= lower.chars().count().max(near.chars().count())).then_some(near)
 }
 
 /// How many characters must be inserted, removed, replaced or swapped with their neighbour to make one name the other.

@@ -42,7 +42,8 @@ WHERE f.outcome = 'applied'";
 
 /// Three joins, all on equality. A connection may carry very many operations and injections, so the last join is also on
 /// time: the time from the first to the last injection is cut into 1024 equal slices; an injection is in one of them, and
-/// an operation in those it was in flight in. Without that each operation would meet each injection of its connection.
+/// an operation in those it was in flight in (in none, if it came after the last injection). Without that each operation
+/// would meet each injection of its connection.
 const OP_INJECTIONS: &str = "
 WITH span AS (
   SELECT min(t_ns) AS first_ns, max(t_ns) AS last_ns, (max(t_ns) - min(t_ns)) / 1024 + 1 AS slice_ns FROM injections
@@ -59,8 +60,7 @@ WITH span AS (
       (greatest(invoke_ns, first_ns) - first_ns) / slice_ns,
       (least(coalesce(complete_ns, last_ns), last_ns) - first_ns) / slice_ns + 1
     )) AS slice
-  FROM ops CROSS JOIN span
-  WHERE conn_cookie IS NOT NULL AND invoke_ns <= last_ns AND coalesce(complete_ns, last_ns) >= first_ns
+  FROM ops CROSS JOIN span WHERE conn_cookie IS NOT NULL
 ), hits AS (
   SELECT i.*, (t_ns - first_ns) / slice_ns AS slice FROM injections i CROSS JOIN span
 )

@@ -85,9 +85,11 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
     "#]],
     );
     says(
-        "select o.zzzzzzzz from clocks o join ops using (t_ns)",
+        "select c.zzzzzzzz from clocks c join nodes n on c.t_ns = n.t_ns",
         &expect![[r#"
-    "#]],
+            there is no column `zzzzzzzz` in `c`
+            columns: t_ns, wall_ns
+        "#]],
     );
     says(
         "select zzzzzzzz from clocks",
@@ -106,37 +108,51 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
     says(
         "select * from xyz",
         &expect![[r#"
-    "#]],
+            there is no table or view `xyz`
+            tables and views: ops, faults, injections, connections, nodes, clocks, ops_during_fault, op_injections, latency, findings
+        "#]],
     );
     says(
         "select conut(*) from ops",
         &expect![[r#"
-    "#]],
+            there is no function `conut`
+            did you mean `count`?
+        "#]],
     );
     says(
         "selct 1",
         &expect![[r#"
-    "#]],
+            Expected: an SQL statement, found: selct at Line: 1, Column: 1
+            -
+        "#]],
     );
     says(
         "select op_id, from ops where",
         &expect![[r#"
-    "#]],
+            Expected: an expression, found: EOF
+            -
+        "#]],
     );
     says(
         "select op_id from ops a join ops b on a.op_id = b.op_id",
         &expect![[r#"
-    "#]],
+            the column `op_id` is in more than one of the tables
+            name the table as well, such as `o.op_id`
+        "#]],
     );
     says(
         "select 1; select 2",
         &expect![[r#"
-    "#]],
+            more than one statement where one is expected
+            -
+        "#]],
     );
     says(
         "select op_id from ops where f = 1 / 0",
         &expect![[r#"
-    "#]],
+            the statement could not be carried out: Cast error: Cannot cast string 'write' to value of Int64 type
+            -
+        "#]],
     );
 }
 

@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// A run in a store of its own.
-pub struct SmallRun {
-    pub store: tempfile::TempDir,
-    pub dir: RunDir,
+pub(crate) struct SmallRun {
+    pub(crate) store: tempfile::TempDir,
+    pub(crate) dir: RunDir,
 }
 
 /// When an operation was invoked, and by whom.
 #[derive(Clone, Copy)]
-pub struct Moment {
-    pub op_id: u64,
-    pub process: i64,
-    pub t_ns: i64,
+pub(crate) struct Moment {
+    pub(crate) op_id: u64,
+    pub(crate) process: i64,
+    pub(crate) t_ns: i64,
 }
 
 /// The answer as CSV.
-pub fn lines(session: &Session, sql: &str) -> String {
+pub(crate) fn lines(session: &Session, sql: &str) -> String {
     match session.query(sql) {
         Ok(batches) => format(&batches, Format::Csv).unwrap(),
         Err(error) => panic!("{sql}: {error} ({:?})", error.help()),
@@ -32,14 +32,14 @@ pub fn lines(session: &Session, sql: &str) -> String {
 }
 
 /// A sealed run with these events. Its folder has a name that DataFusion would take for a pattern.
-pub fn run(record: impl FnOnce(&Recorder)) -> SmallRun {
+pub(crate) fn run(record: impl FnOnce(&Recorder)) -> SmallRun {
     let run = unsealed(record);
     seal(&run.dir).unwrap();
     run
 }
 
 /// The same, not sealed.
-pub fn unsealed(record: impl FnOnce(&Recorder)) -> SmallRun {
+pub(crate) fn unsealed(record: impl FnOnce(&Recorder)) -> SmallRun {
     let store = tempfile::Builder::new().prefix("a [b]*%20 ü").tempdir().unwrap();
     let dir = RunDir::create(store.path(), "test", 1, UNIX_EPOCH).unwrap();
     Manifest { schema_version: SCHEMA_VERSION, started_ns: 10, ..Manifest::default() }.write(dir.path()).unwrap();
@@ -50,7 +50,7 @@ pub fn unsealed(record: impl FnOnce(&Recorder)) -> SmallRun {
 }
 
 /// A write to key 7 on n1 that came back `ok`, or never.
-pub fn write(recorder: &Recorder, invoke: Moment, complete_ns: Option<i64>, conn_cookie: Option<u64>) {
+pub(crate) fn write(recorder: &Recorder, invoke: Moment, complete_ns: Option<i64>, conn_cookie: Option<u64>) {
     let call = Call::Write { key: 7, value: invoke.t_ns };
     let seq = invoke.op_id * 2;
     invoked(recorder, invoke, &call, "n1", seq, conn_cookie);
@@ -72,7 +72,7 @@ fn completed(recorder: &Recorder, op_id: u64, seq: u64, t_ns: i64, completed: Co
 }
 
 /// A client's connection from 10.0.0.9 to port 2379.
-pub fn connect(recorder: &Recorder, cookie: u64, process: i64, local_port: u16, to: &str) {
+pub(crate) fn connect(recorder: &Recorder, cookie: u64, process: i64, local_port: u16, to: &str) {
     let row = ConnectionRow {
         conn_cookie: Some(cookie),
         process: Some(process),
@@ -89,7 +89,7 @@ pub fn connect(recorder: &Recorder, cookie: u64, process: i64, local_port: u16, 
 }
 
 /// A packet dropped between that port of 10.0.0.9 and port 2379 of the other address.
-pub fn inject(recorder: &Recorder, t_ns: i64, (port, service): (u16, &str), direction: Direction) {
+pub(crate) fn inject(recorder: &Recorder, t_ns: i64, (port, service): (u16, &str), direction: Direction) {
     let client = ("10.0.0.9".parse().unwrap(), port, Some(Arc::from("c1")));
     let name: &str = if service == "10.0.0.1" { "n1" } else { "n2" };
     let server = (service.parse().unwrap(), 2379, Some(Arc::from(name)));
@@ -139,15 +139,15 @@ fn fault(recorder: &Recorder, fault_id: i64, name: (&str, &str), span: (i64, Opt
 
 impl SmallRun {
     /// Four operations, three faults, and injections on, beside, before and after the operations' connections.
-    pub fn sealed() -> Self {
+    pub(crate) fn sealed() -> Self {
         run(Self::events)
     }
 
-    pub fn open(&self) -> Session {
+    pub(crate) fn open(&self) -> Session {
         Session::open(self.dir.path()).unwrap()
     }
 
-    pub fn events(recorder: &Recorder) {
+    pub(crate) fn events(recorder: &Recorder) {
         let (read, write) = (Call::Read { key: 7, value: None }, Call::Write { key: 7, value: 1 });
         let at = |op_id, process, t_ns| Moment { op_id, process, t_ns };
         connect(recorder, 11, 0, 40_001, "10.0.0.1");
