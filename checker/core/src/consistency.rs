@@ -11,7 +11,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use tables::{ANOMALIES, MODELS, ModelRow};
 use thiserror::Error;
 
@@ -128,17 +129,8 @@ impl Model {
     /// This model and every model that it implies.
     #[must_use]
     pub fn implied(self) -> BTreeSet<Model> {
-        let mut seen = BTreeSet::from([self]);
-        let mut queue = VecDeque::from([self]);
-        while let Some(model) = queue.pop_front() {
-            for weaker in model.row().implies {
-                let weaker = Model::at(weaker);
-                if seen.insert(weaker) {
-                    queue.push_back(weaker);
-                }
-            }
-        }
-        seen
+        let implied = CLOSURES.models[self.0 as usize];
+        Model::all().filter(|model| implied >> model.0 & 1 == 1).collect()
     }
 
     /// Whether whatever satisfies this model satisfies `weaker`.
@@ -150,15 +142,13 @@ impl Model {
     /// Every anomaly that cannot occur under this model.
     #[must_use]
     pub fn proscribed(self) -> BTreeSet<&'static str> {
-        let direct: BTreeSet<&str> = self.implied().iter().flat_map(|model| model.row().proscribes).copied().collect();
-        let breaks = |anomaly: &&'static str| implied_anomalies(anomaly).iter().any(|implied| direct.contains(implied));
-        ANOMALIES.iter().map(|row| row.name).filter(breaks).collect()
+        anomalies_of(CLOSURES.proscribed[self.0 as usize])
     }
 
     /// Whether an anomaly cannot occur under this model.
     #[must_use]
     pub fn proscribes(self, anomaly: &str) -> bool {
-        self.proscribed().contains(anomaly)
+        number_of(anomaly).is_some_and(|number| CLOSURES.proscribed[self.0 as usize] >> number & 1 == 1)
     }
 
     /// Whether any anomaly of transactions speaks against this model. Where none does, a transactional checker has
@@ -189,35 +179,81 @@ impl Model {
     }
 }
 
-/// This anomaly and every anomaly that it implies.
+/// This anomaly and every anomaly that it implies; nothing for a name that the lattice does not know.
 #[must_use]
 pub fn implied_anomalies(anomaly: &str) -> BTreeSet<&'static str> {
-    let mut seen = BTreeSet::new();
-    let mut queue: Vec<&str> = vec![anomaly];
-    while let Some(name) = queue.pop() {
-        if let Some(row) = ANOMALIES.iter().find(|row| row.name == name)
-            && seen.insert(row.name)
-        {
-            queue.extend(row.implies);
-        }
-    }
-    seen
+    number_of(anomaly).map(|number| anomalies_of(CLOSURES.anomalies[number])).unwrap_or_default()
 }
 
 /// The border that anomalies draw through the lattice: the weakest models they rule out, and the stronger ones that
 /// fall with them. In Elle's friendly names. Anomalies with names unknown to the lattice rule nothing out.
 #[must_use]
-pub fn boundary<'a>(
-    anomalies: impl IntoIterator<Item = &'a str>,
-) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
-    let found: BTreeSet<&str> = anomalies.into_iter().collect();
-    let ruled_out = |model: &Model| model.proscribed().iter().any(|anomaly| found.contains(anomaly));
-    let impossible: BTreeSet<Model> = Model::all().filter(ruled_out).collect();
-    let weakest =
-        |model: &&Model| !model.implied().iter().any(|weaker| weaker != *model && impossible.contains(weaker));
-    let not: BTreeSet<&'static str> = impossible.iter().filter(weakest).map(|model| model.friendly()).collect();
-    let also_not = impossible.iter().map(|model| model.friendly()).filter(|name| !not.contains(name)).collect();
+pub fn boundary<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let found = anomalies.into_iter().filter_map(number_of).fold(0_u64, |bits, number| bits | 1 << number);
+    let ruled_out = |model: &Model| CLOSURES.proscribed[model.0 as usize] & found != 0;
+    let impossible = Model::all().filter(ruled_out).fold(0_u64, |bits, model| bits | 1 << model.0);
+    let (mut not, mut also_not) = (BTreeSet::new(), BTreeSet::new());
+    for model in Model::all().filter(ruled_out) {
+        let weaker = CLOSURES.models[model.0 as usize] & !(1 << model.0);
+        let border = if weaker & impossible == 0 { &mut not } else { &mut also_not };
+        border.insert(model.friendly());
+    }
     (not, also_not)
+}
+
+/// The closures of the tables, as sets of places in them.
+struct Closures {
+    /// What each anomaly implies, itself included.
+    anomalies: Vec<u64>,
+    /// What each model implies, itself included.
+    models: Vec<u64>,
+    /// The anomalies that each model proscribes.
+    proscribed: Vec<u64>,
+}
+
+const _: () = assert!(MODELS.len() <= 64 && ANOMALIES.len() <= 64, "a set of places must fit a word");
+
+static CLOSURES: LazyLock<Closures> = LazyLock::new(|| {
+    let set =
+        |names: &[&str]| names.iter().filter_map(|name| number_of(name)).fold(0, |bits, number| bits | 1 << number);
+    let anomalies = closure(ANOMALIES.iter().map(|row| set(row.implies)).collect());
+    let weaker = |row: &ModelRow| row.implies.iter().fold(0, |bits, name| bits | 1 << Model::at(name).0);
+    let models = closure(MODELS.iter().map(weaker).collect());
+    let direct: Vec<u64> = MODELS.iter().map(|row| set(row.proscribes)).collect();
+    let proscribes = |implied: &u64| {
+        let direct = places(*implied).fold(0, |bits, model| bits | direct[model]);
+        (0..ANOMALIES.len())
+            .filter(|number| anomalies[*number] & direct != 0)
+            .fold(0, |bits, number| bits | 1 << number)
+    };
+    let proscribed = models.iter().map(proscribes).collect();
+    Closures { anomalies, models, proscribed }
+});
+
+/// Reflexive and transitive closure of a relation, row by row.
+fn closure(mut rows: Vec<u64>) -> Vec<u64> {
+    for (place, row) in rows.iter_mut().enumerate() {
+        *row |= 1 << place;
+    }
+    loop {
+        let next: Vec<u64> = rows.iter().map(|row| places(*row).fold(0, |bits, place| bits | rows[place])).collect();
+        if next == rows {
+            return rows;
+        }
+        rows = next;
+    }
+}
+
+fn places(bits: u64) -> impl Iterator<Item = usize> {
+    (0..64).filter(move |place| bits >> place & 1 == 1)
+}
+
+fn number_of(anomaly: &str) -> Option<usize> {
+    ANOMALIES.iter().position(|row| row.name == anomaly)
+}
+
+fn anomalies_of(bits: u64) -> BTreeSet<&'static str> {
+    places(bits).filter_map(|place| ANOMALIES.get(place)).map(|row| row.name).collect()
 }
 
 fn normalise(name: &str) -> String {

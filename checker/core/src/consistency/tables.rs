@@ -39,7 +39,8 @@ const fn approximate(row: ModelRow, approximation: &'static str) -> ModelRow {
     ModelRow { approximation: Some(approximation), ..row }
 }
 
-const AS_READ_COMMITTED: &str = "checked as far as read-committed: nothing beyond shows in an anomaly that can be found";
+const AS_READ_COMMITTED: &str =
+    "checked as far as read-committed: nothing beyond shows in an anomaly that can be found";
 const AS_CONSISTENT_VIEW: &str =
     "checked as far as consistent-view: nothing beyond shows in an anomaly that can be found";
 
@@ -97,9 +98,12 @@ pub(super) static MODELS: &[ModelRow] = &[
     ),
     approximate(model("PL-2L", "monotonic-view", &["PL-2"], &["G1", "G-monotonic"]), AS_READ_COMMITTED),
     approximate(model("PL-MSR", "monotonic-snapshot-read", &["PL-2"], &["G1", "G-MSR"]), AS_READ_COMMITTED),
-    model("parallel-snapshot-isolation", "parallel-snapshot-isolation", &["causal-cerone", "update-atomic"], &[
-        "internal", "G1a",
-    ]),
+    model(
+        "parallel-snapshot-isolation",
+        "parallel-snapshot-isolation",
+        &["causal-cerone", "update-atomic"],
+        &["internal", "G1a"],
+    ),
     model("prefix", "prefix", &["causal-cerone"], &["internal", "G1a"]),
     model("causal-cerone", "causal-cerone", &["read-atomic"], &["internal", "G1a"]),
     model("update-atomic", "update-atomic", &["read-atomic"], &["lost-update"]),
@@ -143,21 +147,13 @@ pub(super) static ANOMALIES: &[AnomalyRow] = &[
     anomaly("G1-process", &["G1-realtime"]),
     anomaly("G1-realtime", &[]),
     anomaly("G-single-item", &["G-single", "G-nonadjacent-item", "G-single-item-process"]),
-    anomaly("G-single-item-process", &[
-        "G-single-process",
-        "G-nonadjacent-item-process",
-        "G-single-item-realtime",
-    ]),
+    anomaly("G-single-item-process", &["G-single-process", "G-nonadjacent-item-process", "G-single-item-realtime"]),
     anomaly("G-single-item-realtime", &["G-single-realtime", "G-nonadjacent-item-realtime"]),
     anomaly("G-single", &["G-nonadjacent", "GSIb", "G-single-process"]),
     anomaly("G-single-process", &["G-nonadjacent-process", "G-single-realtime"]),
     anomaly("G-single-realtime", &["G-nonadjacent-realtime"]),
     anomaly("G-nonadjacent-item", &["G-nonadjacent", "G2-item", "G-nonadjacent-item-process"]),
-    anomaly("G-nonadjacent-item-process", &[
-        "G-nonadjacent-process",
-        "G2-item-process",
-        "G-nonadjacent-item-realtime",
-    ]),
+    anomaly("G-nonadjacent-item-process", &["G-nonadjacent-process", "G2-item-process", "G-nonadjacent-item-realtime"]),
     anomaly("G-nonadjacent-item-realtime", &["G-nonadjacent-realtime", "G2-item-realtime"]),
     anomaly("G-nonadjacent", &["G2", "G-nonadjacent-process"]),
     anomaly("G-nonadjacent-process", &["G2-process", "G-nonadjacent-realtime"]),

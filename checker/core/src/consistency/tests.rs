@@ -4,8 +4,7 @@ use super::*;
 
 const B1: &[&str] = &["G0", "duplicate-elements", "cyclic-versions", "garbage-read"];
 const B2: &[&str] = &["G1a", "G1b", "G1c", "dirty-update", "future-read", "incompatible-order"];
-const SI: &[&str] =
-    &["internal", "lost-update", "G-single-item", "G-single", "G-nonadjacent-item", "G-nonadjacent"];
+const SI: &[&str] = &["internal", "lost-update", "G-single-item", "G-single", "G-nonadjacent-item", "G-nonadjacent"];
 const SERIAL: &[&str] = &["G2-item", "G2", "predicate-read-miss"];
 const SIX: &[&str] = &["G0", "G1c", "G-single-item", "G-single", "G-nonadjacent-item", "G-nonadjacent"];
 const TWO: &[&str] = &["G2-item", "G2"];
@@ -69,14 +68,19 @@ fn each_model_proscribes_what_the_table_says() {
     assert_proscribes("strong-session-snapshot-isolation", std::slice::from_ref(&session_si));
     assert_proscribes("strong-session-serializable", std::slice::from_ref(&session_serial));
     assert_proscribes("strong-snapshot-isolation", &[session_si, suffixed(SIX, "-realtime")]);
-    assert_proscribes("strict-serializable", &[
-        session_serial,
-        suffixed(SIX, "-realtime"),
-        suffixed(TWO, "-realtime"),
-    ]);
+    assert_proscribes("strict-serializable", &[session_serial, suffixed(SIX, "-realtime"), suffixed(TWO, "-realtime")]);
     let silent = [
-        "linearizable", "sequential", "causal", "PRAM", "monotonic-reads", "monotonic-writes", "read-your-writes",
-        "writes-follow-reads", "view-serializable", "session-serializable", "1SR",
+        "linearizable",
+        "sequential",
+        "causal",
+        "PRAM",
+        "monotonic-reads",
+        "monotonic-writes",
+        "read-your-writes",
+        "writes-follow-reads",
+        "view-serializable",
+        "session-serializable",
+        "1SR",
     ];
     for model in silent {
         assert_proscribes(model, &[]);

@@ -132,7 +132,7 @@ impl<'i, 'h> Narrator<'i, 'h> {
     }
 
     fn appended(&self, txn: u32, wanted: i64, value: i64) -> bool {
-        mops(self.op(txn)).iter().any(|mop| *mop == Mop::Append { key: wanted, value })
+        mops(self.op(txn)).contains(&Mop::Append { key: wanted, value })
     }
 
     fn ww(&mut self, step: Step, from: &str, to: &str) -> Option<Because> {
@@ -142,7 +142,9 @@ impl<'i, 'h> Narrator<'i, 'h> {
         let words = if shown {
             format!("{to} appended {value} to key {key} after {from} appended {before}")
         } else {
-            format!("{to} appended {value} to key {key} later than {from}'s {before}, the last element that any read saw")
+            format!(
+                "{to} appended {value} to key {key} later than {from}'s {before}, the last element that any read saw"
+            )
         };
         Some(Because { step, key: Some(key), value: Some(before), value_next: Some(value), words: vec![words] })
     }
@@ -191,9 +193,12 @@ impl<'i, 'h> Narrator<'i, 'h> {
         {
             let (writer, reader) = (self.op(first.step.to), self.op(first.step.from));
             let late = writer.complete_ns.and_then(|end| reader.invoke_ns.checked_sub(end)).filter(|late| *late > 0);
-            let late = late.map(|late| format!("invoked {} ", words::duration(late))).unwrap_or_else(|| "begun ".into());
+            let late =
+                late.map(|late| format!("invoked {} ", words::duration(late))).unwrap_or_else(|| "begun ".into());
             let last = first.value.map_or("the empty list".to_owned(), |last| format!("the list up to {last}"));
-            return format!("stale read of key {key}: {last} was seen by a read {late}after the append of {value} completed");
+            return format!(
+                "stale read of key {key}: {last} was seen by a read {late}after the append of {value} completed"
+            );
         }
         let mut text = format!("cycle of {} transactions: ", reasons.len());
         for (place, reason) in reasons.iter().enumerate() {

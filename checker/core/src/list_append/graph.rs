@@ -214,9 +214,8 @@ impl<'a> Builder<'a> {
 
     /// Operations of a process follow each other, so that order of invocation is order of the process.
     fn process(&mut self) {
-        let mut by_process: Vec<(i64, u32)> = (0..self.graph.txns)
-            .map(|node| (self.ops[self.graph.txn[node as usize] as usize].process, node))
-            .collect();
+        let mut by_process: Vec<(i64, u32)> =
+            (0..self.graph.txns).map(|node| (self.ops[self.graph.txn[node as usize] as usize].process, node)).collect();
         by_process.sort_unstable();
         let mut previous = NONE;
         for pair in by_process.windows(2) {

@@ -208,7 +208,7 @@ struct Numbering {
 
 impl Numbering {
     fn new(ops: &[Operation]) -> Self {
-        let all = || ops.iter().flat_map(|op| mops(op)).map(Mop::key);
+        let all = || ops.iter().flat_map(mops).map(Mop::key);
         let (mut least, mut greatest, mut count) = (i64::MAX, i64::MIN, 0_u64);
         for key in all() {
             least = least.min(key);

@@ -57,6 +57,7 @@ pub(super) fn examine(index: &Index<'_>, end: &[u64]) -> KeyFacts {
         end,
         rmw: Vec::new(),
         last_readers: Vec::new(),
+        astray: Vec::new(),
         unobserved: Vec::new(),
         seen_at: Vec::new(),
     };
@@ -74,14 +75,17 @@ struct Work<'h, 'e> {
     /// Length of the list that a read-then-append saw, and its transaction.
     rmw: Vec<(u32, u32)>,
     last_readers: Vec<u32>,
+    /// Reads that end with the last version but are no prefix of the order.
+    astray: Vec<(u32, &'h [i64])>,
     unobserved: Vec<u32>,
     seen_at: Vec<u64>,
 }
 
-impl Work<'_, '_> {
-    fn key(&mut self, key: i64, reads: &[Read<'_>]) {
+impl<'h> Work<'h, '_> {
+    fn key(&mut self, key: i64, reads: &[Read<'h>]) {
         self.rmw.clear();
         self.last_readers.clear();
+        self.astray.clear();
         let clean = self.versions.is_clean();
         let mut orderly = true;
         let mut intermediate = false;
@@ -93,7 +97,7 @@ impl Work<'_, '_> {
                 (true, length) => Some(Some(length as u32 - 1)),
                 (false, _) => self.versions.last_rank(read),
             };
-            intermediate |= self.read_edges(read, rank);
+            intermediate |= self.read_edges(read, rank, prefix && clean);
             if read.then_appends && prefix {
                 self.rmw.push((read.list.len() as u32, read.txn));
             }
@@ -117,7 +121,10 @@ impl Work<'_, '_> {
     }
 
     /// wr and rw edges of one read. Returns whether it ended with an intermediate append of another transaction.
-    fn read_edges(&mut self, read: &Read<'_>, rank: Option<Option<u32>>) -> bool {
+    ///
+    /// A read that is no prefix of the order still names who wrote its last element, but may have seen more of the
+    /// order than lies below that: it precedes no append that it saw.
+    fn read_edges(&mut self, read: &Read<'h>, rank: Option<Option<u32>>, prefix: bool) -> bool {
         let dependencies = &mut self.facts.dependencies;
         let mut intermediate = false;
         let mut writer = NONE;
@@ -140,11 +147,16 @@ impl Work<'_, '_> {
             Some(None) => return intermediate,
         };
         if next == self.versions.len() {
-            self.last_readers.push(read.txn);
+            if prefix {
+                self.last_readers.push(read.txn);
+            } else {
+                self.astray.push((read.txn, read.list));
+            }
         } else if let Some(append) = self.versions.append_at(next)
             && append.is_possible()
             && append.txn != read.txn
             && writer != read.txn
+            && (prefix || !read.list.contains(&append.value))
         {
             dependencies.rw.push((read.txn, append.txn));
         }
@@ -170,6 +182,8 @@ impl Work<'_, '_> {
         if self.unobserved.is_empty() {
             return;
         }
+        self.astray_edges();
+        let dependencies = &mut self.facts.dependencies;
         self.unobserved.sort_unstable();
         self.unobserved.dedup();
         if let Some(last) = previous {
@@ -188,6 +202,21 @@ impl Work<'_, '_> {
         for reader in &self.last_readers {
             let others = self.unobserved.iter().filter(|txn| *txn != reader);
             dependencies.rw.extend(others.map(|txn| (*reader, *txn)));
+        }
+    }
+
+    /// rw edges of reads that ended with the last version but are no prefix of the order. Left out where the product is
+    /// large: the key's lists are reported already, and that is worse than any cycle with such an edge.
+    fn astray_edges(&mut self) {
+        if self.astray.len() * self.unobserved.len() > 10_000 {
+            return;
+        }
+        for append in self.versions.unobserved().filter(Append::is_possible) {
+            for (reader, list) in &self.astray {
+                if *reader != append.txn && !list.contains(&append.value) {
+                    self.facts.dependencies.rw.push((*reader, append.txn));
+                }
+            }
         }
     }
 

@@ -40,9 +40,13 @@ pub(super) fn words_raw(narrator: &Narrator<'_, '_>, raw: &Raw) -> RawWords {
             txns: vec![*writer, *reader],
             key: Some(*key),
             focus: vec![*element],
-            summary: format!("key {key}: a read ended with {element}, in the middle of the transaction that appended it"),
+            summary: format!(
+                "key {key}: a read ended with {element}, in the middle of the transaction that appended it"
+            ),
             facts: vec![format!("T2 read key {key} up to T1's append of {element}{}", more_reads(*more))],
-            contradiction: format!("T1 appended to key {key} again after {element}, and must be seen whole or not at all"),
+            contradiction: format!(
+                "T1 appended to key {key} again after {element}, and must be seen whole or not at all"
+            ),
         },
         Raw::Garbage { key, element, reader, more } => RawWords {
             txns: vec![*reader],
@@ -50,14 +54,16 @@ pub(super) fn words_raw(narrator: &Narrator<'_, '_>, raw: &Raw) -> RawWords {
             focus: vec![*element],
             summary: format!("key {key}: a read saw {element}, which nobody appended"),
             facts: vec![format!("T1 observed {element} in key {key}{}", more_reads(*more))],
-            contradiction: format!("no transaction of the history, not even a failed one, appended {element} to key {key}"),
+            contradiction: format!(
+                "no transaction of the history, not even a failed one, appended {element} to key {key}"
+            ),
         },
         Raw::Duplicate { key, element, times, reader, more } => RawWords {
             txns: vec![*reader],
             key: Some(*key),
             focus: vec![*element],
-            summary: format!("key {key}: a read saw {element} {times} times"),
-            facts: vec![format!("T1 observed {element} {times} times in key {key}{}", duplicates(*more))],
+            summary: format!("key {key}: a read saw {element} {}", times_words(*times)),
+            facts: vec![format!("T1 observed {element} {} in key {key}{}", times_words(*times), duplicates(*more))],
             contradiction: format!("{element} was appended to key {key} only once"),
         },
         Raw::DirtyUpdate { key, failed, ok } => RawWords {
@@ -72,6 +78,10 @@ pub(super) fn words_raw(narrator: &Narrator<'_, '_>, raw: &Raw) -> RawWords {
         Raw::LostUpdate { key, seen, txns } => lost_update(narrator, *key, seen, txns),
         Raw::Internal { .. } | Raw::FutureRead { .. } => within_transaction(narrator, raw),
     }
+}
+
+fn times_words(times: u64) -> String {
+    if times == 2 { "twice".to_owned() } else { format!("no less than {times} times") }
 }
 
 fn duplicates(more: u64) -> String {
@@ -108,7 +118,9 @@ fn lost_update(narrator: &Narrator<'_, '_>, key: i64, seen: &[i64], txns: &[u32]
     let shown: Vec<String> = values.iter().take(4).map(i64::to_string).collect();
     let more = if values.len() > 4 { format!(" and {} more", values.len() - 4) } else { String::new() };
     let list = words::list(seen, &[]);
-    let fact = |(place, value): (usize, &i64)| format!("T{0} read key {key} as {list}, then appended {value} to it", place + 1);
+    let fact = |(place, value): (usize, &i64)| {
+        format!("T{0} read key {key} as {list}, then appended {value} to it", place + 1)
+    };
     RawWords {
         txns: txns.to_vec(),
         key: Some(key),
@@ -142,7 +154,10 @@ fn within_transaction(narrator: &Narrator<'_, '_>, raw: &Raw) -> RawWords {
             let list = words::list(&expected.elements, &[]);
             let should = if expected.known_start { list } else { format!("a list ending with {list}") };
             let contradiction = format!("by its own earlier reads and appends it must be {should}");
-            let summary = format!("key {key}: a transaction read {}, by its own doing it must be {should}", words::list(result, &[]));
+            let summary = format!(
+                "key {key}: a transaction read {}, by its own doing it must be {should}",
+                words::list(result, &[])
+            );
             (Vec::new(), should, contradiction, summary)
         }
         _ => Default::default(),

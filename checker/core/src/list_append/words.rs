@@ -69,7 +69,9 @@ pub(super) fn moments(origin_ns: i64, first: (Option<i64>, u64), second: (i64, u
     if first_ns >= second_ns {
         return (format!("at event {}", first.1), format!("at event {}", second.1));
     }
-    let digits = [3, 6].into_iter().find(|digits| seconds(origin_ns, first_ns, *digits) != seconds(origin_ns, second_ns, *digits));
+    let digits = [3, 6]
+        .into_iter()
+        .find(|digits| seconds(origin_ns, first_ns, *digits) != seconds(origin_ns, second_ns, *digits));
     let digits = digits.unwrap_or(9);
     let at = |ns| format!("at {} s", seconds(origin_ns, ns, digits));
     (at(first_ns), at(second_ns))

@@ -100,7 +100,8 @@ fn rewound(history: &History, dice: &mut Dice) -> Option<History> {
 fn altered(history: &History, dice: &mut Dice, change: impl Fn(&mut Vec<i64>, &mut Dice)) -> Option<History> {
     let reads = ok_reads(history);
     let seen_again = |read: &&(usize, usize, i64, Vec<i64>)| {
-        read.3.len() > 1 && reads.iter().any(|other| other.0 != read.0 && other.2 == read.2 && other.3.len() >= read.3.len())
+        read.3.len() > 1
+            && reads.iter().any(|other| other.0 != read.0 && other.2 == read.2 && other.3.len() >= read.3.len())
     };
     let choices: Vec<_> = reads.iter().filter(seen_again).collect();
     let (at, place, _, list) = (*choices.get(dice.roll(choices.len().max(1)))?).clone();
@@ -111,8 +112,7 @@ fn altered(history: &History, dice: &mut Dice, change: impl Fn(&mut Vec<i64>, &m
 
 #[test]
 fn enough_histories_can_be_spoiled() {
-    let shape =
-        Shape { ops: 40, clients: 4, keys: 2, mops_max: 3, fail_percent: 3, info_percent: 3, read_percent: 50 };
+    let shape = Shape { ops: 40, clients: 4, keys: 2, mops_max: 3, fail_percent: 3, info_percent: 3, read_percent: 50 };
     let spoiled = (0..1000).filter(|seed| rewound(&simulate(*seed, shape), &mut Dice(*seed)).is_some()).count();
     assert!(spoiled > 950, "{spoiled}");
 }

@@ -113,6 +113,16 @@ fn skews_across_processes_and_time() {
 }
 
 #[test]
+fn skews_that_only_real_time_shows() {
+    let adjacent = ["p0 0..5 ok a1=1 r2=[]", "p1 1..2 ok a2=1", "p2 3..4 ok r1=[]"];
+    assert_types(&adjacent, STRICT, &["G2-item-realtime"]);
+    assert_types(&adjacent, "strong-snapshot-isolation", &["G2-item-realtime"]);
+    let apart = ["p0 0..10 ok r1=[] r2=[1]", "p1 1..4 ok a1=1", "p2 2..7 ok a2=1", "p3 5..6 ok r2=[]"];
+    assert_types(&apart, STRICT, &["G-nonadjacent-item-realtime"]);
+    assert!(check_as(&history(&apart), "strong-snapshot-isolation").is_invalid());
+}
+
+#[test]
 fn aborted_intermediate_and_garbage_reads() {
     assert_types(&["p0 0..1 fail a1=1", "p1 2..3 ok r1=[1]"], STRICT, &["G1a"]);
     assert_types(&["p0 0..1 fail a1=1", "p1 2..3 ok a1=2", "p1 4..5 ok r1=[1,2]"], STRICT, &["G1a", "dirty-update"]);
@@ -186,8 +196,11 @@ fn questions_without_answer() {
 
 #[test]
 fn many_findings_are_counted_and_the_first_are_told() {
-    let lines: Vec<String> =
-        (0..40).flat_map(|n| [format!("p0 {}..{} fail a{n}=1", n * 4, n * 4 + 1), format!("p1 {}..{} ok r{n}=[1]", n * 4 + 2, n * 4 + 3)]).collect();
+    let lines: Vec<String> = (0..40)
+        .flat_map(|n| {
+            [format!("p0 {}..{} fail a{n}=1", n * 4, n * 4 + 1), format!("p1 {}..{} ok r{n}=[1]", n * 4 + 2, n * 4 + 3)]
+        })
+        .collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let result = check(&history(&lines), &Options { findings_per_anomaly: 3, ..Options::default() });
     assert_eq!(types(&result), ["G1a"]);
