@@ -309,7 +309,7 @@ mod tests {
             description: "one row per operation",
             columns: vec![column("op_id", "int64"), column("f", "string")],
         };
-        assert_eq!(list(&[relation.clone()]), "ops  table  one row per operation\n");
+        assert_eq!(list(std::slice::from_ref(&relation)), "ops  table  one row per operation\n");
         assert_eq!(describe(&relation), "ops (table): one row per operation\n  op_id  int64\n  f      string\n");
     }
 }
