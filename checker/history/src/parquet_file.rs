@@ -194,12 +194,38 @@ fn key_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
     pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
-/// Opens one Parquet file of a table: the version must be known, and the checksum in its footer must fit if it has one
-/// (files that others wrote have none).
-pub(crate) fn open(path: &Path, table: Table) -> Result<ParquetRecordBatchReader, Error> {
+/// Calls `each` with every batch of one Parquet file and the number of its first row. The version must be known, and the
+/// checksum in the footer must fit if there is one (files that others wrote have none).
+pub(crate) fn for_each_batch(
+    path: &Path,
+    table: Table,
+    mut each: impl FnMut(u64, RecordBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut reader = guarded(path, || open(path, table))?;
+    let mut first_row = 0;
+    while let Some(batch) = guarded(path, || reader.next().transpose().map_err(Error::format(path)))? {
+        let rows = batch.num_rows() as u64;
+        each(first_row, batch)?;
+        first_row += rows;
+    }
+    Ok(())
+}
+
+/// Runs a step of the Parquet library, which panics on some damaged footers.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // What the step was working on is not used again after a panic.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        let detail = "the Parquet library cannot make sense of it".to_owned();
+        Err(Error::Corrupt { path: path.to_owned(), place: "its footer or a page".to_owned(), detail })
+    })
+}
+
+fn open(path: &Path, table: Table) -> Result<ParquetRecordBatchReader, Error> {
     let file = File::open(path).map_err(Error::io("open", path))?;
+    let length = file.metadata().map_err(Error::io("inspect", path))?.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::format(path))?;
     let metadata = builder.metadata();
+    check_ranges(path, metadata, length)?;
     if let Some(found) = key_value(metadata, VERSION_KEY) {
         let found: u32 = found.parse().map_err(|_| Error::Format {
             path: path.to_owned(),
@@ -219,6 +245,22 @@ pub(crate) fn open(path: &Path, table: Table) -> Result<ParquetRecordBatchReader
         verify_data(path, sum)?;
     }
     builder.with_batch_size(16 * 1024).build().map_err(Error::format(path))
+}
+
+/// Checks that every column chunk lies inside the file: the library trusts the footer with this.
+fn check_ranges(path: &Path, metadata: &ParquetMetaData, length: u64) -> Result<(), Error> {
+    let inside = |offset: i64, bytes: i64| {
+        let end = offset.checked_add(bytes);
+        offset >= 0 && bytes >= 0 && end.is_some_and(|end| end.unsigned_abs() <= length)
+    };
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        if !inside(start, column.compressed_size()) || !inside(column.data_page_offset(), 0) {
+            let detail = format!("column {} lies outside of the file", column.column_path());
+            return Err(Error::Corrupt { path: path.to_owned(), place: "its footer".to_owned(), detail });
+        }
+    }
+    Ok(())
 }
 
 fn verify_data(path: &Path, sum: &str) -> Result<(), Error> {

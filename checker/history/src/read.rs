@@ -129,13 +129,10 @@ pub fn read_history(path: &Path) -> Result<RunHistory, Error> {
 /// Calls `each` with every operation of one Parquet file, in its order.
 pub(crate) fn for_each_op(file: &Path, mut each: impl FnMut(OpRow)) -> Result<(), Error> {
     let mut names = Interner::default();
-    let mut first_row = 0;
-    for batch in parquet_file::open(file, Table::Ops)? {
-        let batch = batch.map_err(Error::format(file))?;
+    parquet_file::for_each_batch(file, Table::Ops, |first_row, batch| {
         ops_table::from_batch(&batch, file, first_row, &mut names)?.into_iter().for_each(&mut each);
-        first_row += batch.num_rows() as u64;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn read_rows<R: TableRow>(path: &Path) -> Result<Vec<R>, Error> {
@@ -143,12 +140,10 @@ fn read_rows<R: TableRow>(path: &Path) -> Result<Vec<R>, Error> {
     verify(path, R::TABLE, &files)?;
     let mut rows = Vec::new();
     for file in &files {
-        let mut first_row = 0;
-        for batch in parquet_file::open(file, R::TABLE)? {
-            let batch = batch.map_err(Error::format(file))?;
+        parquet_file::for_each_batch(file, R::TABLE, |first_row, batch| {
             rows.extend(R::from_batch(&batch, file, first_row)?);
-            first_row += batch.num_rows() as u64;
-        }
+            Ok(())
+        })?;
     }
     Ok(rows)
 }

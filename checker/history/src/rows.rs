@@ -1,7 +1,7 @@
 //! Rows of the tables, as plain structs.
 //!
 //! Numbers, units and words are those of `docs/history-schema.md`. Operations are [`OpRow`]: the checker's
-//! [`Operation`](fissure_checker::Operation) and the phase in which it was invoked.
+//! [`Operation`] and the phase in which it was invoked.
 
 use fissure_checker::Operation;
 use std::borrow::Cow;

@@ -61,7 +61,7 @@ fn kill_once(kill: u64) -> (u64, bool, Duration) {
     let events = last.map_or(0, |seq| seq + 1);
     for seq in 0..events {
         let op = &ops.ops()[usize::try_from(seq / 2).unwrap()];
-        let place = if seq % 2 == 0 { Some(op.invoke_seq) } else { op.complete_seq };
+        let place = if seq.is_multiple_of(2) { Some(op.invoke_seq) } else { op.complete_seq };
         assert_eq!(place, Some(seq), "event {seq} of {events} acknowledged ones, kill {kill}");
         assert_eq!(op.call, call(seq / 2), "operation {}", seq / 2);
     }
@@ -99,7 +99,7 @@ fn journal_until_killed(store: &Path) {
             // A line in one write: a reader sees it whole, or not at all.
             out.write_all(format!("{}\n", acknowledged.unwrap()).as_bytes()).unwrap();
         }
-        if op_id % 64 == 0 {
+        if op_id.is_multiple_of(64) {
             std::thread::sleep(Duration::from_micros(20));
         }
     }

@@ -120,7 +120,7 @@ fn operations_that_hang_are_paired_however_late_they_complete() {
     let journal = Journal::create(&run).unwrap();
     let recorder = journal.recorder();
     let (phase, mut seq) = (Arc::from("faults"), 0);
-    let mut invoke = |op_id: u64, process: i64, seq: &mut u64| {
+    let invoke = |op_id: u64, process: i64, seq: &mut u64| {
         let call = Call::Write { key: 1, value: op_id.cast_signed() };
         let (node, t_ns) = (None, seq.cast_signed());
         let event =

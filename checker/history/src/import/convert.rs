@@ -168,7 +168,7 @@ impl Converter {
             (MopKind::Append, value) => Ok(Mop::Append { key, value: self.values.place(value) }),
             (MopKind::Write, value) => Ok(Mop::Write { key, value: self.values.place(value) }),
             (MopKind::Read, Edn::Seq(items)) => {
-                if items.iter().any(|item| *item == Edn::Nil) {
+                if items.contains(&Edn::Nil) {
                     return error(event.offset, "nil is not an element of a list");
                 }
                 let list = told.then(|| items.iter().map(|item| self.values.place(item)).collect());

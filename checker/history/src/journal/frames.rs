@@ -98,6 +98,12 @@ impl FrameWriter {
         Ok(())
     }
 
+    /// Makes every later write fail as on a full disk.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn fill_the_disk(&mut self) {
+        self.data = File::options().write(true).open("/dev/full").unwrap();
+    }
+
     /// Closes the stream and syncs both files to the disk.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.encoder.finish().map_err(Error::format(&self.path))?;

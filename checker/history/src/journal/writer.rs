@@ -55,6 +55,12 @@ impl Writer {
         })
     }
 
+    /// Makes every later write of operations fail as on a full disk.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn fill_the_disk(&mut self) {
+        self.ops.frames.fill_the_disk();
+    }
+
     /// Writes until asked to finish, or until an error.
     pub(super) fn run(mut self, shared: &Shared) {
         let _guard = ExitGuard(shared);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// A new run in its own store.
-pub fn new_run() -> (tempfile::TempDir, RunDir) {
+pub(crate) fn new_run() -> (tempfile::TempDir, RunDir) {
     let store = tempfile::tempdir().unwrap();
     let run = RunDir::create(store.path(), "test", 1, UNIX_EPOCH).unwrap();
     Manifest { schema_version: SCHEMA_VERSION, started_ns: 1, ..Manifest::default() }.write(run.path()).unwrap();
@@ -17,7 +17,7 @@ pub fn new_run() -> (tempfile::TempDir, RunDir) {
 }
 
 /// The call as an invocation has it: nothing is known of its reads.
-pub fn asked(call: &Call) -> Call {
+pub(crate) fn asked(call: &Call) -> Call {
     match call {
         Call::Read { key, .. } => Call::Read { key: *key, value: None },
         Call::Txn(mops) => Call::Txn(
@@ -34,7 +34,7 @@ pub fn asked(call: &Call) -> Call {
 }
 
 /// Calls with every kind of value; reads are filled in.
-pub fn told_call() -> impl Strategy<Value = Call> {
+pub(crate) fn told_call() -> impl Strategy<Value = Call> {
     let key = prop_oneof![4 => 0..5_i64, 1 => any::<i64>()];
     let value = prop_oneof![4 => 0..100_i64, 1 => any::<i64>()];
     let mop = (key.clone(), value.clone(), prop::collection::vec(value.clone(), 0..4), 0..5_u8).prop_map(
@@ -56,7 +56,7 @@ pub fn told_call() -> impl Strategy<Value = Call> {
 
 /// One step of a run: a slot either invokes the call, or completes what it has in flight.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     pub slot: usize,
     pub call: Call,
     pub outcome: u8,
@@ -64,14 +64,14 @@ pub struct Step {
     pub named: bool,
 }
 
-pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = (0..4_usize, told_call(), 0..6_u8, prop::option::of(any::<u64>()), any::<bool>())
         .prop_map(|(slot, call, outcome, cookie, named)| Step { slot, call, outcome, cookie, named });
     prop::collection::vec(step, 0..count)
 }
 
 /// Plays the steps as events, and says which history they are.
-pub fn play(steps: &[Step], recorder: Option<&Recorder>) -> History {
+pub(crate) fn play(steps: &[Step], recorder: Option<&Recorder>) -> History {
     let node: Arc<str> = Arc::from("n1");
     let phase: Arc<str> = Arc::from("faults");
     let mut open: [Option<usize>; 4] = [None; 4];
@@ -151,7 +151,7 @@ fn complete(step: &Step, op: &mut Operation, (seq, t_ns): (u64, i64), recorder: 
 }
 
 /// Records the steps in a new run, flushing now and then, and finishes its journal.
-pub fn journaled(steps: &[Step]) -> (tempfile::TempDir, RunDir, History) {
+pub(crate) fn journaled(steps: &[Step]) -> (tempfile::TempDir, RunDir, History) {
     let (store, run) = new_run();
     let journal = Journal::create(&run).unwrap();
     let recorder = journal.recorder();
