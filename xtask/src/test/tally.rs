@@ -49,18 +49,20 @@ impl Tally {
             if let Some(counts) = line.strip_prefix("test result: ") {
                 results += 1;
                 tally.passed += count_before(counts, " passed");
-                let ignored = count_before(counts, " ignored");
-                if ignored > 0 {
-                    tally.merge(Tally::skipped(ignored, "marked #[ignore]".to_owned()));
+            } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))
+            {
+                match outcome.split_once(", ").unwrap_or((outcome, "")) {
+                    ("FAILED", _) => tally.failures.push(format!("{what}: {name}")),
+                    ("ignored", "") => tally.merge(Tally::skipped(1, format!("{what}: {name} is marked #[ignore]"))),
+                    ("ignored", reason) => tally.merge(Tally::skipped(1, format!("{what}: {reason}"))),
+                    _ => {}
                 }
-            } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-                tally.failures.push(format!("{what}: {name}"));
             }
         }
         if results == 0 {
             // It ended before it could count, or it is not libtest.
             tally.passed = output.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
-            tally.passed += usize::from(success && tally.passed == 0);
+            tally.passed += usize::from(success && tally.passed == 0 && tally.skips.is_empty());
         }
         if !success && tally.failures.is_empty() {
             tally.failures.push(format!("{what}: ended badly"));
@@ -130,7 +132,10 @@ mod tests {
         let tally = Tally::of_libtest("x lib", MIXED, false);
         assert_eq!(tally.passed, 2);
         assert_eq!(tally.failures, ["x lib: b"]);
-        assert_eq!(tally.skips, [(1, "marked #[ignore]".to_owned())]);
+        assert_eq!(tally.skips, [(1, "x lib: d is marked #[ignore]".to_owned())]);
+        let with_reason =
+            Tally::of_libtest("x", "test a ... ignored, no histories\ntest b ... ignored, no histories\n", true);
+        assert_eq!(with_reason.skips, [(2, "x: no histories".to_owned())]);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use super::Finding;
 /// Lines that a file may have.
 const LINES_MAX: usize = 600;
 
+/// Lines that a file of tests may have: a list of cases is read one case at a time.
+const TEST_LINES_MAX: usize = 900;
+
 /// Rooms that may contain `unsafe`.
 const UNSAFE_ROOMS: [&str; 2] = ["ebpf/programs/", "userspace/inject/"];
 
@@ -21,13 +24,15 @@ pub(super) fn check(path: &str, content: &str) -> Vec<Finding> {
         if !is_included && !content.lines().take(5).any(|line| line.starts_with("//!")) {
             found(None, "has no `//!` header that says what it is for");
         }
-        if content.lines().count() > LINES_MAX {
-            found(None, &format!("has more than {LINES_MAX} lines: split it by what it does"));
+        let lines_max = if path.contains("/tests/") { TEST_LINES_MAX } else { LINES_MAX };
+        if content.lines().count() > lines_max {
+            found(None, &format!("has more than {lines_max} lines: split it by what it does"));
         }
     }
     if is_rust || path.ends_with(".toml") || path.ends_with(".md") {
         for (index, line) in content.lines().enumerate() {
-            if line != line.trim_end() && !path.ends_with(".md") {
+            // In Markdown it means something, and in Rust rustfmt sees to it, except in strings, where it means something.
+            if line != line.trim_end() && path.ends_with(".toml") {
                 found(Some(index + 1), "space at the end of the line");
             }
             if machine_paths().iter().any(|path| line.contains(path.as_str())) {
