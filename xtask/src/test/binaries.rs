@@ -196,13 +196,11 @@ fn log_of(repo: &Repo, name: &str) -> Result<PathBuf> {
 fn read_log(what: &str, log: &Path, ended: &Ended) -> Tally {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let success = matches!(ended, Ended::By(status) if status.success());
-    let mut tally = Tally::of_libtest(what, &text, success);
-    match ended {
-        Ended::TimedOut => tally.failures.push(format!("{what}: killed after {} minutes", LIMIT.as_secs() / 60)),
-        Ended::By(status) if status.code().is_none() => tally.failures.push(format!("{what}: {status}")),
-        Ended::By(_) => {}
-    }
+    let bad_end = match ended {
+        Ended::By(status) => Some(status.to_string()).filter(|_| !status.success()),
+        Ended::TimedOut => Some(format!("killed after {} minutes", LIMIT.as_secs() / 60)),
+    };
+    let tally = Tally::of_libtest(what, &text, bad_end.as_deref());
     if !tally.failures.is_empty() {
         let lines: Vec<&str> = text.lines().collect();
         println!("  … {}", log.display());

@@ -41,8 +41,8 @@ impl Tally {
         }
     }
 
-    /// Reads what libtest printed. `what` names the test binary; `success` is whether it ended well.
-    pub(super) fn of_libtest(what: &str, output: &str, success: bool) -> Self {
+    /// Reads what libtest printed. `what` names the test binary; `bad_end` says how it ended, if not well.
+    pub(super) fn of_libtest(what: &str, output: &str, bad_end: Option<&str>) -> Self {
         let mut tally = Tally::default();
         let mut results = 0;
         for line in output.lines() {
@@ -62,10 +62,10 @@ impl Tally {
         if results == 0 {
             // It ended before it could count, or it is not libtest.
             tally.passed = output.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
-            tally.passed += usize::from(success && tally.passed == 0 && tally.skips.is_empty());
+            tally.passed += usize::from(bad_end.is_none() && tally.passed == 0 && tally.skips.is_empty());
         }
-        if !success && tally.failures.is_empty() {
-            tally.failures.push(format!("{what}: ended badly"));
+        if let Some(how) = bad_end.filter(|_| tally.failures.is_empty()) {
+            tally.failures.push(format!("{what}: {how}"));
         }
         tally
     }
@@ -129,37 +129,37 @@ mod tests {
 
     #[test]
     fn libtest_is_counted() {
-        let tally = Tally::of_libtest("x lib", MIXED, false);
+        let tally = Tally::of_libtest("x lib", MIXED, Some("exit status: 101"));
         assert_eq!(tally.passed, 2);
         assert_eq!(tally.failures, ["x lib: b"]);
         assert_eq!(tally.skips, [(1, "x lib: d is marked #[ignore]".to_owned())]);
         let with_reason =
-            Tally::of_libtest("x", "test a ... ignored, no histories\ntest b ... ignored, no histories\n", true);
+            Tally::of_libtest("x", "test a ... ignored, no histories\ntest b ... ignored, no histories\n", None);
         assert_eq!(with_reason.skips, [(2, "x: no histories".to_owned())]);
     }
 
     #[test]
     fn a_binary_that_dies_is_a_failure_and_keeps_what_passed() {
-        let tally = Tally::of_libtest("x", "running 2 tests\ntest a ... ok\n", false);
-        assert_eq!((tally.passed, tally.failures.as_slice()), (1, &["x: ended badly".to_owned()][..]));
+        let tally = Tally::of_libtest("x", "running 2 tests\ntest a ... ok\n", Some("signal: 6"));
+        assert_eq!((tally.passed, tally.failures.as_slice()), (1, &["x: signal: 6".to_owned()][..]));
     }
 
     #[test]
     fn a_test_without_libtest_counts_by_how_it_ends() {
-        assert_eq!(Tally::of_libtest("x", "", true), Tally::passed(1));
-        assert_eq!(Tally::of_libtest("x", "", false).failures.len(), 1);
+        assert_eq!(Tally::of_libtest("x", "", None), Tally::passed(1));
+        assert_eq!(Tally::of_libtest("x", "", Some("exit status: 1")).failures.len(), 1);
     }
 
     #[test]
     fn no_tests_are_no_tests() {
         let output = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(Tally::of_libtest("x", output, true), Tally::default());
+        assert_eq!(Tally::of_libtest("x", output, None), Tally::default());
     }
 
     #[test]
     fn the_last_line_has_the_totals() {
         let mut summary = Summary::default();
-        summary.add("unit".into(), Duration::from_secs(2), Tally::of_libtest("x", MIXED, false));
+        summary.add("unit".into(), Duration::from_secs(2), Tally::of_libtest("x", MIXED, Some("exit status: 101")));
         summary.add("privileged".into(), Duration::ZERO, Tally::skipped(7, "needs root".into()));
         let text = summary.to_string();
         assert_eq!(text.lines().last(), Some("2 passed, 1 failed, 8 skipped"));
