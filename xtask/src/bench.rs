@@ -50,12 +50,21 @@ pub(crate) fn run(repo: &Repo, args: &BenchArgs) -> Result<ExitCode> {
             object::build(repo, &tools)?;
         }
         let target = repo.package(package)?.targets.iter().find(|t| t.kind == "bench" && t.name == name);
-        let target = target.with_context(|| format!("{package} has no bench {name}"))?;
+        let Some(target) = target else {
+            println!("failed: {package} has no bench {name}");
+            failed += 1;
+            continue;
+        };
         let mut command = repo.cargo(&["bench", "--package", package, "--bench", name]);
         if !target.required_features.is_empty() {
             command.args(["--features", &target.required_features.join(",")]);
         }
-        command.env("FISSURE_BENCH_JSON", results.join(format!("{name}.jsonl")));
+        let figures = results.join(format!("{name}.jsonl"));
+        // Benches append; the figures of one invocation stand alone.
+        if figures.exists() {
+            fs::remove_file(&figures).with_context(|| format!("cannot remove {}", figures.display()))?;
+        }
+        command.env("FISSURE_BENCH_JSON", figures);
         tools.apply(&mut command)?;
         if !process::status(&mut command)?.success() {
             failed += 1;
