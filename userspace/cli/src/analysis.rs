@@ -107,7 +107,7 @@ pub fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> {
     let registers = history.only(|op| !is_transaction(op));
     let mut results = Vec::new();
     if !registers.is_empty() || has(|kind| matches!(kind, WorkloadKind::Register(_))) {
-        results.push(check_registers(&registers, None));
+        results.push(check_registers(&registers, &linearizable::Options::default()));
     }
     if !transactions.is_empty() || has(|kind| matches!(kind, WorkloadKind::ListAppend(_))) {
         results.push(check_transactions(&transactions, model_of("list-append").as_deref()));
@@ -127,9 +127,8 @@ pub fn is_transaction(op: &Operation) -> bool {
 
 /// The linearizability checker; a panic of it is a doubt, never a pass.
 #[must_use]
-pub fn check_registers(history: &History, initial: Option<i64>) -> CheckResult {
-    let options = linearizable::Options { initial, ..linearizable::Options::default() };
-    guarded("linearizable-register", "linearizable", || linearizable::check_register(history, &options))
+pub fn check_registers(history: &History, options: &linearizable::Options) -> CheckResult {
+    guarded("linearizable-register", "linearizable", || linearizable::check_register(history, options))
 }
 
 /// The list-append checker, against `model` (strict serializability unless named); a panic of it is a doubt.
@@ -197,7 +196,7 @@ fn doubts(
 
 /// Reasons that a run itself writes into its manifest; all others are the judge's.
 const RUN_REASONS: [&str; 6] =
-    ["INTERRUPTED", "RECOVERED", "EVENT_READER_FAILED", "FINAL_READS_INCOMPLETE", "RUN_FAILED", "LEASE_EXPIRED"];
+    ["INTERRUPTED", "RUN_CUT_SHORT", "EVENT_READER_FAILED", "FINAL_READS_INCOMPLETE", "RUN_FAILED", "LEASE_EXPIRED"];
 
 fn disagreements(faults: &[FaultRow], injections_by_fault: &BTreeMap<i64, u64>) -> Vec<Reason> {
     let disagree = |fault: &&FaultRow| {

@@ -129,6 +129,12 @@ pub struct CheckArgs {
     /// Value of a register before its first write, for histories that start with one.
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub initial: Option<i64>,
+    /// An `ok` read of nil means that its result is not known, as in Knossos' histories.
+    #[arg(long)]
+    pub nil_reads_unknown: bool,
+    /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
+    #[arg(long)]
+    pub failed_cas_observes: bool,
     /// Print JSON to standard output.
     #[arg(long)]
     pub json: bool,

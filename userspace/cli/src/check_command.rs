@@ -7,8 +7,8 @@ use crate::report_command;
 use crate::screen::Screen;
 use crate::store_command::open_run;
 use fissure_checker::consistency::Model;
-use fissure_checker::{CheckResult, History, Reason};
-use fissure_history::{ImportOptions, RunState, import_file};
+use fissure_checker::{CheckResult, History, Reason, linearizable};
+use fissure_history::{ImportOptions, RunState, import_file_with};
 
 /// `fissure check`.
 ///
@@ -26,8 +26,10 @@ pub fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 fn check_file(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
-    let options = ImportOptions { independent: args.independent, ..ImportOptions::default() };
-    let imported = import_file(&args.target, &options).map_err(Failure::usage)?;
+    let nil_reads = if args.nil_reads_unknown { NilReads::Unknown } else { ImportOptions::default().nil_reads };
+    let independent = args.independent.then_some(true);
+    let options = ImportOptions { independent, nil_reads, initial_value: args.initial };
+    let imported = import_file_with(&args.target, &options).map_err(Failure::usage)?;
     for note in &imported.notes {
         screen.say(&format!("note: {note}"));
     }
@@ -44,7 +46,7 @@ fn check_run(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
         let recover = format!("its process was killed; seal what it recorded: fissure recover {}", run.path().display());
         return Err(Failure::usage(error).help(if alive { "it is still running".to_owned() } else { recover }));
     }
-    if args.model.is_some() || args.workload.is_some() || args.initial.is_some() {
+    if args.model.is_some() || args.workload.is_some() || args.initial.is_some() || args.failed_cas_observes {
         let recorded = fissure_history::read_history(run.path()).map_err(Failure::usage)?;
         let results = judge(&recorded.history, args);
         return report_command::conclude_check(&run.path().display().to_string(), &results, args.json, screen);
@@ -58,13 +60,18 @@ fn judge(history: &History, args: &CheckArgs) -> Vec<CheckResult> {
     let transactions = history.only(analysis::is_transaction);
     let registers = history.only(|op| !analysis::is_transaction(op));
     let model = args.model.as_deref();
+    let options = linearizable::Options {
+        initial: args.initial,
+        failed_cas_observes: args.failed_cas_observes,
+        ..linearizable::Options::default()
+    };
     match args.workload {
-        Some(WorkloadName::Register) => vec![analysis::check_registers(&registers, args.initial)],
+        Some(WorkloadName::Register) => vec![analysis::check_registers(&registers, &options)],
         Some(WorkloadName::ListAppend) => vec![analysis::check_transactions(&transactions, model)],
         None => {
             let mut results = Vec::new();
             if !registers.is_empty() {
-                results.push(analysis::check_registers(&registers, args.initial));
+                results.push(analysis::check_registers(&registers, &options));
             }
             if !transactions.is_empty() {
                 results.push(analysis::check_transactions(&transactions, model));
@@ -83,10 +90,11 @@ fn known_model(name: &str) -> Result<(), Failure> {
 }
 
 fn model_list() -> String {
-    let mut text = String::from("models of --model, weakest first, with their other names:\n");
-    for (name, aliases) in fissure_checker::consistency::model_names() {
-        let aliases = if aliases.is_empty() { String::new() } else { format!("  ({})", aliases.join(", ")) };
-        text.push_str(&format!("  {name}{aliases}\n"));
+    let mut text = String::from("models of --model, with their other names:\n");
+    for model in Model::all() {
+        let others: Vec<&str> = model.names().filter(|name| *name != model.name()).collect();
+        let others = if others.is_empty() { String::new() } else { format!("  ({})", others.join(", ")) };
+        text.push_str(&format!("  {}{others}\n", model.name()));
     }
     text
 }

@@ -33,7 +33,7 @@ pub fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Exit, Failure> {
             fissure_inject::probe::Support::No { needs } => ("missing", format!("needs {needs}")),
             fissure_inject::probe::Support::CouldNotTell { error } => ("could not tell", error),
         };
-        rows.push(Row { what: feature.to_string(), needed_for: needed_for.to_owned(), answer, detail });
+        rows.push(Row { what: feature.name().to_owned(), needed_for: needed_for.to_owned(), answer, detail });
     }
     for fissure_lab::Probe { what, needed_for, support } in fissure_lab::probe() {
         let (answer, detail) = match support {

@@ -3,7 +3,7 @@
 use crate::args::{LsArgs, RecoverArgs};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
-use fissure_history::{Manifest, RunDir, RunState};
+use fissure_history::{Manifest, RecoverReport, RunDir, RunState};
 use std::path::{Path, PathBuf};
 
 /// Finds a run: a folder, a name within the store, or `latest`.
@@ -33,21 +33,26 @@ pub fn ls(args: &LsArgs, screen: &Screen) -> Result<Exit, Failure> {
         text.push_str("verdict  state      ops      injections  seconds  run\n");
     }
     for run in runs {
-        let manifest = &run.manifest;
+        let name = run.dir.name();
+        let manifest = match &run.manifest {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                screen.say(&format!("{name}: {error}"));
+                continue;
+            }
+        };
         if args.json {
-            let line = serde_json::to_string(manifest).map_err(Failure::bug)?;
-            text.push_str(&line);
+            text.push_str(&serde_json::to_string(manifest).map_err(Failure::bug)?);
             text.push('\n');
             continue;
         }
         text.push_str(&format!(
-            "{:<8} {:<10} {:<8} {:<11} {:<8} {}\n",
+            "{:<8} {:<10} {:<8} {:<11} {:<8} {name}\n",
             manifest.verdict.as_deref().unwrap_or("-"),
             state(manifest),
             manifest.counts.ops,
             manifest.counts.injections,
             manifest.duration_ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns as f64 / 1e9)),
-            run.dir.name(),
         ));
     }
     screen.data(&text);
@@ -69,9 +74,24 @@ fn state(manifest: &Manifest) -> &'static str {
 pub fn recover(args: &RecoverArgs, screen: &Screen) -> Result<Exit, Failure> {
     let run = open_run(&args.target, &args.store)?;
     let report = fissure_history::recover(&run).map_err(Failure::usage)?;
-    screen.data(&format!("{report}\n"));
+    screen.data(&recovered(&report));
     screen.say(&format!("now: fissure check {}", run.path().display()));
     Ok(Exit::Valid)
+}
+
+fn recovered(report: &RecoverReport) -> String {
+    if report.was_sealed {
+        return "it had been sealed before; nothing was to be done\n".to_owned();
+    }
+    let counts = report.seal.counts;
+    let mut text = format!(
+        "sealed {} operations ({} were in flight and are info), {} faults, {} injections\n",
+        counts.ops, report.seal.open_ops, counts.faults, counts.injections
+    );
+    for torn in &report.seal.torn {
+        text.push_str(&format!("cut {} torn bytes from {}\n", torn.bytes, torn.path.display()));
+    }
+    text
 }
 
 /// `fissure clean`.

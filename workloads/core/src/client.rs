@@ -63,4 +63,9 @@ pub trait Client: Send {
 
     /// The connection that carries this client's operations now; `None` before the first, or if it has none.
     fn connection(&self) -> Option<Connection>;
+
+    /// Whether it can be asked again. `false` (a lost connection) makes the run open another for the same process.
+    fn is_usable(&self) -> bool {
+        true
+    }
 }
