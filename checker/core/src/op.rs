@@ -185,6 +185,7 @@ impl Operation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     ops: Vec<Operation>,
+    origin_ns: i64,
 }
 
 /// A history that breaks an invariant of this module.
@@ -241,7 +242,21 @@ impl History {
         }
         check_sequence_numbers(&ops)?;
         check_processes(&ops)?;
-        Ok(Self { ops })
+        let origin_ns = ops.first().map_or(0, |op| op.invoke_ns);
+        Ok(Self { ops, origin_ns })
+    }
+
+    /// The same history, with the times in its explanations counted from `origin_ns` (CLOCK_MONOTONIC), such as the
+    /// start of its run.
+    #[must_use]
+    pub fn with_origin(self, origin_ns: i64) -> Self {
+        Self { origin_ns, ..self }
+    }
+
+    /// Zero of the times in explanations, CLOCK_MONOTONIC ns: the first invocation, unless something else was named.
+    #[must_use]
+    pub fn origin_ns(&self) -> i64 {
+        self.origin_ns
     }
 
     /// The operations, in order of invocation.
@@ -263,10 +278,11 @@ impl History {
     }
 
     /// The operations that `keep` accepts, as a history of its own with
-    /// the `op_id`s of this one.
+    /// the `op_id`s and the origin of this one.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Operation) -> bool) -> Self {
-        Self { ops: self.ops.iter().filter(|op| keep(op)).cloned().collect() }
+        let ops = self.ops.iter().filter(|op| keep(op)).cloned().collect();
+        Self { ops, origin_ns: self.origin_ns }
     }
 }
 

@@ -163,29 +163,12 @@ pub(crate) fn window(ops: &[(String, &Operation)]) -> Option<(i64, i64)> {
     Some((from, to))
 }
 
-/// Says where the clock of a finding's sentences starts, where it is not that of the run.
-///
-/// Checkers count from the first operation that they are given. The sentences are searched for the moments of the
-/// operations on either clock, so that nothing is said about sentences that show no times or already show the run's.
-pub(crate) fn clock_note(finding: &Finding, ops: &[(String, &Operation)], input: &ReportInput) -> Option<String> {
-    let is_txn = |op: &Operation| matches!(op.call, Call::Txn(_));
-    let kind = is_txn(ops.first()?.1);
-    let origin = input.history.ops().iter().filter(|op| is_txn(op) == kind).map(|op| op.invoke_ns).min()?;
-    let shown = |zero: i64| {
-        let moments = ops.iter().flat_map(|(_, op)| [Some(op.invoke_ns), op.complete_ns]).flatten();
-        let is_shown = |ns: &i64| {
-            let moment = format!(" {}", seconds(ns - zero));
-            finding.explanation.iter().any(|sentence| sentence.contains(&moment))
-        };
-        moments.filter(is_shown).count()
-    };
-    if shown(origin) <= shown(input.started_ns) {
-        return None;
-    }
-    Some(format!(
-        "times in these sentences count from the first such operation, {} s into the run",
-        seconds(origin - input.started_ns)
-    ))
+/// Says where the clock of the findings' sentences starts, where it is not that of the run.
+pub(crate) fn clock_note(input: &ReportInput) -> Option<String> {
+    let since_start_ns = input.history.origin_ns() - input.started_ns;
+    (since_start_ns != 0).then(|| {
+        format!("times in these sentences count from the first operation, {} s into the run", seconds(since_start_ns))
+    })
 }
 
 /// Text as one word of a shell command.

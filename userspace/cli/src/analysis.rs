@@ -8,7 +8,7 @@ use fissure_checker::{CheckResult, Finding, History, Operation, Reason, Verdict,
 use fissure_history::rows::{ConnectionRow, FaultRow, InjectionRow, NodeRow};
 use fissure_history::{Manifest, RunDir, read};
 use fissure_plan::{Plan, WorkloadKind};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,43 +16,43 @@ use std::sync::Arc;
 const PACKETS_PER_FINDING_MAX: usize = 200;
 
 /// Everything known about a run.
-pub struct Analysis {
+pub(crate) struct Analysis {
     /// The manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The scenario, if it still parses.
-    pub plan: Option<Plan>,
+    pub(crate) plan: Option<Plan>,
     /// The operations.
-    pub history: History,
+    pub(crate) history: History,
     /// Phase of each operation, by `op_id`.
-    pub phases: Vec<Arc<str>>,
+    pub(crate) phases: Vec<Arc<str>>,
     /// What the checkers say.
-    pub results: Vec<CheckResult>,
+    pub(crate) results: Vec<CheckResult>,
     /// All of it in one verdict.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What was asked.
-    pub faults: Vec<FaultRow>,
+    pub(crate) faults: Vec<FaultRow>,
     /// What the kernel did.
-    pub injections: Vec<InjectionRow>,
+    pub(crate) injections: Vec<InjectionRow>,
     /// Recorded injections by fault.
-    pub injections_by_fault: BTreeMap<i64, u64>,
+    pub(crate) injections_by_fault: BTreeMap<i64, u64>,
     /// The life of the nodes.
-    pub nodes: Vec<NodeRow>,
+    pub(crate) nodes: Vec<NodeRow>,
     /// Packets that were dropped around each finding, by its id.
-    pub packets: BTreeMap<String, FindingPackets>,
+    pub(crate) packets: BTreeMap<String, FindingPackets>,
 }
 
 /// Packets that were dropped around a finding.
 #[derive(Clone, Debug, Default)]
-pub struct FindingPackets {
+pub(crate) struct FindingPackets {
     /// Indexes into [`Analysis::injections`], in order of time, and where each was hit.
-    pub shown: Vec<(usize, PacketPlace)>,
+    pub(crate) shown: Vec<(usize, PacketPlace)>,
     /// How many there were in all.
-    pub total: u64,
+    pub(crate) total: u64,
 }
 
 /// Where a packet was hit, seen from a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PacketPlace {
+pub(crate) enum PacketPlace {
     /// On the connection of this operation, while it was in flight.
     ConnectionOf {
         /// The operation.
@@ -66,7 +66,7 @@ pub enum PacketPlace {
 ///
 /// # Errors
 /// When a file is missing or damaged: then there is no verdict at all.
-pub fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
+pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
     let path = run.path();
     let manifest = Manifest::read(path).map_err(Failure::usage)?;
     let plan = std::fs::read_to_string(run.file("scenario.toml")).ok().and_then(|text| fissure_plan::parse(&text).0);
@@ -75,7 +75,7 @@ pub fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
     let injections = read::read_injections(path).map_err(Failure::usage)?;
     let connections = read::read_connections(path).map_err(Failure::usage)?;
     let nodes = read::read_nodes(path).map_err(Failure::usage)?;
-    let (history, phases) = (recorded.history, recorded.phases);
+    let (history, phases) = (recorded.history.with_origin(manifest.started_ns), recorded.phases);
     let results = judge(&history, plan.as_ref());
     let mut injections_by_fault: BTreeMap<i64, u64> = BTreeMap::new();
     for injection in &injections {
@@ -95,7 +95,7 @@ pub fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
 
 /// Runs the checker of every kind of operation that the history has, each against the model that the plan names.
 #[must_use]
-pub fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> {
+pub(crate) fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> {
     let model_of = |wanted: &str| {
         let workloads = plan.map(|plan| plan.workloads.as_slice()).unwrap_or_default();
         workloads.iter().find(|workload| workload.kind.name() == wanted).map(|workload| workload.model.clone())
@@ -121,19 +121,19 @@ pub fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> {
 
 /// Whether an operation is a transaction.
 #[must_use]
-pub fn is_transaction(op: &Operation) -> bool {
+pub(crate) fn is_transaction(op: &Operation) -> bool {
     matches!(op.call, fissure_checker::Call::Txn(_))
 }
 
 /// The linearizability checker; a panic of it is a doubt, never a pass.
 #[must_use]
-pub fn check_registers(history: &History, options: &linearizable::Options) -> CheckResult {
+pub(crate) fn check_registers(history: &History, options: &linearizable::Options) -> CheckResult {
     guarded("linearizable-register", "linearizable", || linearizable::check_register(history, options))
 }
 
 /// The list-append checker, against `model` (strict serializability unless named); a panic of it is a doubt.
 #[must_use]
-pub fn check_transactions(history: &History, model: Option<&str>) -> CheckResult {
+pub(crate) fn check_transactions(history: &History, model: Option<&str>) -> CheckResult {
     let model = model.unwrap_or("strict-serializable");
     guarded("list-append", model, || match fissure_checker::consistency::Model::parse(model) {
         Ok(parsed) => list_append::check(history, &list_append::Options { model: parsed, ..Default::default() }),
@@ -229,25 +229,32 @@ fn packets_of(
     let to_ns = ops.iter().filter_map(|op| op.complete_ns).max().unwrap_or(from_ns);
     let nodes: BTreeSet<&str> = ops.iter().filter_map(|op| op.node.as_deref()).collect();
     let begin = injections.partition_point(|row| row.t_ns < from_ns);
-    let mut packets = FindingPackets::default();
+    let (mut own, mut around) = (Vec::new(), VecDeque::new());
+    let mut total = 0;
     for (index, row) in injections.iter().enumerate().skip(begin).take_while(|(_, row)| row.t_ns <= to_ns) {
-        let own = ops.iter().find(|op| {
+        let hit = ops.iter().find(|op| {
             let in_flight = row.t_ns >= op.invoke_ns && row.t_ns <= op.complete_ns.unwrap_or(i64::MAX);
             let connection = op.conn_cookie.and_then(|cookie| by_cookie.get(&cookie));
             in_flight && connection.is_some_and(|connection| is_on(row, connection))
         });
         let at_node = |host: &Option<Arc<str>>| host.as_deref().is_some_and(|host| nodes.contains(host));
-        let place = match own {
-            Some(op) => PacketPlace::ConnectionOf { op_id: op.op_id },
-            None if at_node(&row.src_host) || at_node(&row.dst_host) => PacketPlace::AroundNode,
-            None => continue,
-        };
-        packets.total += 1;
-        if packets.shown.len() < PACKETS_PER_FINDING_MAX {
-            packets.shown.push((index, place));
+        if let Some(op) = hit {
+            own.push((index, PacketPlace::ConnectionOf { op_id: op.op_id }));
+        } else if at_node(&row.src_host) || at_node(&row.dst_host) {
+            around.push_back((index, PacketPlace::AroundNode));
+        } else {
+            continue;
+        }
+        total += 1;
+        // The operations' own packets come first; of the others, those nearest to the contradiction.
+        own.truncate(PACKETS_PER_FINDING_MAX);
+        if own.len() + around.len() > PACKETS_PER_FINDING_MAX {
+            around.pop_front();
         }
     }
-    packets
+    let mut shown: Vec<(usize, PacketPlace)> = own.into_iter().chain(around).collect();
+    shown.sort_by_key(|(index, _)| *index);
+    FindingPackets { shown, total }
 }
 
 fn is_on(row: &InjectionRow, connection: &ConnectionRow) -> bool {
@@ -259,7 +266,7 @@ fn is_on(row: &InjectionRow, connection: &ConnectionRow) -> bool {
 
 /// Operations by f and outcome.
 #[must_use]
-pub fn counts_by_f(history: &History) -> BTreeMap<&'static str, [u64; 3]> {
+pub(crate) fn counts_by_f(history: &History) -> BTreeMap<&'static str, [u64; 3]> {
     let mut counts: BTreeMap<&'static str, [u64; 3]> = BTreeMap::new();
     for op in history.ops() {
         counts.entry(op.call.f()).or_default()[op.outcome as usize] += 1;

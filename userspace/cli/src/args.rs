@@ -16,24 +16,24 @@ use std::path::PathBuf;
                   fissure check history.edn --model strict-serializable\n  fissure sql store/latest -c 'select f, \
                   outcome, count(*) from ops group by 1, 2'"
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// When to use colour.
     #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto)]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
     /// Say more (-v), or much more (-vv), on standard error.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
     /// Say nothing on standard error but errors.
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
+pub(crate) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb.
     Auto,
     /// Always.
@@ -44,7 +44,7 @@ pub enum ColorWhen {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a scenario: cluster up, workload, faults, checks, report (needs root).
     Run(RunArgs),
     /// Check a history: a run folder, or a file (Parquet, EDN, JSON lines, Jepsen's logs).
@@ -91,61 +91,61 @@ pub enum Command {
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The scenario.
-    pub scenario: PathBuf,
+    pub(crate) scenario: PathBuf,
     /// Seed of everything that is drawn; printed, so that the same plan can be run again.
     #[arg(long)]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
     /// The demo store's bug, in place of the scenario's: none, stale-reads, ack-before-replicated, non-atomic-txn.
     #[arg(long)]
-    pub bug: Option<String>,
+    pub(crate) bug: Option<String>,
     /// Length of the faults phase, in place of the scenario's, such as 20s.
     #[arg(long, value_name = "DURATION")]
-    pub faults_for: Option<String>,
+    pub(crate) faults_for: Option<String>,
     /// Print results.json to standard output instead of the report.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// A run folder (or `latest`), or a history file.
     #[arg(default_value = "latest")]
-    pub target: PathBuf,
+    pub(crate) target: PathBuf,
     /// What kind of history it is; guessed from its operations otherwise.
     #[arg(long, value_enum)]
-    pub workload: Option<WorkloadName>,
+    pub(crate) workload: Option<WorkloadName>,
     /// Consistency model that the history must satisfy; `--model help` lists them.
     #[arg(long)]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Values are `[key value]` pairs: check each key on its own (Jepsen's independent tuples).
     #[arg(long)]
-    pub independent: bool,
+    pub(crate) independent: bool,
     /// Value of a register before its first write, for histories that start with one.
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    pub initial: Option<i64>,
+    pub(crate) initial: Option<i64>,
     /// An `ok` read of nil means that its result is not known, as in Knossos' histories.
     #[arg(long)]
-    pub nil_reads_unknown: bool,
+    pub(crate) nil_reads_unknown: bool,
     /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
     #[arg(long)]
-    pub failed_cas_observes: bool,
+    pub(crate) failed_cas_observes: bool,
     /// Print JSON to standard output.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
 }
 
 /// Kinds of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WorkloadName {
+pub(crate) enum WorkloadName {
     /// Reads, writes and compare-and-sets of registers.
     Register,
     /// Transactions of appends to lists and reads of lists.
@@ -154,30 +154,30 @@ pub enum WorkloadName {
 
 /// Flags of `sql`.
 #[derive(Debug, Args)]
-pub struct SqlArgs {
+pub(crate) struct SqlArgs {
     /// A run folder, or `latest`.
     #[arg(default_value = "latest")]
-    pub target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Run this statement and leave (may be given several times).
     #[arg(short, long = "command", value_name = "SQL")]
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// Run the statements of this file and leave.
     #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// Form of the answer.
     #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
-    pub format: SqlFormat,
+    pub(crate) format: SqlFormat,
     /// Rows shown of a table; 0 shows all.
     #[arg(long, default_value_t = 40)]
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
 }
 
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SqlFormat {
+pub(crate) enum SqlFormat {
     /// For people.
     Table,
     /// Comma-separated values with a header.
@@ -188,24 +188,24 @@ pub enum SqlFormat {
 
 /// Flags of `report`.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// A run folder, or `latest`.
     #[arg(default_value = "latest")]
-    pub target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Form of the report.
     #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
-    pub format: ReportFormat,
+    pub(crate) format: ReportFormat,
     /// Only this finding, such as `L-0`.
     #[arg(long)]
-    pub finding: Option<String>,
+    pub(crate) finding: Option<String>,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
 }
 
 /// Form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
+pub(crate) enum ReportFormat {
     /// For people, here.
     Terminal,
     /// results.json.
@@ -218,18 +218,18 @@ pub enum ReportFormat {
 
 /// Flags of `ls`.
 #[derive(Debug, Args)]
-pub struct LsArgs {
+pub(crate) struct LsArgs {
     /// Where runs are kept.
     #[arg(env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
     /// Print one JSON object a run.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `fissure plan …`
 #[derive(Debug, Subcommand)]
-pub enum PlanCommand {
+pub(crate) enum PlanCommand {
     /// Check scenarios; every mistake is reported at once.
     Check {
         /// The scenarios.
@@ -248,23 +248,23 @@ pub enum PlanCommand {
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Flags of `clean`.
 #[derive(Debug, Args)]
-pub struct CleanArgs {}
+pub(crate) struct CleanArgs {}
 
 /// Flags of `recover`.
 #[derive(Debug, Args)]
-pub struct RecoverArgs {
+pub(crate) struct RecoverArgs {
     /// The run folder, or `latest`.
     #[arg(default_value = "latest")]
-    pub target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
 }

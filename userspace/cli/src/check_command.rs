@@ -8,13 +8,14 @@ use crate::screen::Screen;
 use crate::store_command::open_run;
 use fissure_checker::consistency::Model;
 use fissure_checker::{CheckResult, History, Reason, linearizable};
-use fissure_history::{ImportOptions, RunState, import_file_with};
+use fissure_history::import::{NilReads, import_file_with};
+use fissure_history::{ImportOptions, RunState};
 
 /// `fissure check`.
 ///
 /// # Errors
 /// When the history cannot be read, or a flag is wrong.
-pub fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
     if let Some(model) = &args.model {
         if model == "help" {
             screen.data(&model_list());

@@ -19,7 +19,7 @@ struct Row {
 ///
 /// # Errors
 /// Never for what is missing: that is the answer.
-pub fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Exit, Failure> {
     let mut rows: Vec<Row> = Vec::new();
     rows.push(Row {
         what: "eBPF programs in this build".to_owned(),

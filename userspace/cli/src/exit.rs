@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// How the program ends. Documented in `docs/verdicts.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// All valid; or the command did what it was asked.
     Valid = 0,
     /// A violation was found.
@@ -38,33 +38,33 @@ impl From<Validity> for Exit {
 
 /// An error with the exit code that it deserves.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// How the program ends.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What is said on standard error.
-    pub error: anyhow::Error,
+    pub(crate) error: anyhow::Error,
     /// What to do about it, if there is something.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
 }
 
 impl Failure {
     /// A mistake of the caller.
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, error: error.into(), help: None }
     }
 
     /// Something that this machine cannot do.
-    pub fn cannot_run(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn cannot_run(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::CannotRun, error: error.into(), help: None }
     }
 
     /// A bug in fissure.
-    pub fn bug(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn bug(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Bug, error: error.into(), help: None }
     }
 
     /// With a word on what to do.
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When its flags are wrong, or it cannot listen or keep its log.
-pub fn demo_node(args: &[String]) -> Result<Exit, Failure> {
+pub(crate) fn demo_node(args: &[String]) -> Result<Exit, Failure> {
     let config = fissure_demo::NodeConfig::from_args(args.iter().cloned()).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -22,7 +22,7 @@ pub fn demo_node(args: &[String]) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// When something could not be removed.
-pub fn lab_reaper(journal: &Path) -> Result<Exit, Failure> {
+pub(crate) fn lab_reaper(journal: &Path) -> Result<Exit, Failure> {
     fissure_lab::reaper_main(journal).map_err(Failure::cannot_run)?;
     Ok(Exit::Valid)
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be read, or has mistakes, which have then been shown.
-pub fn load(path: &Path, screen: &Screen) -> Result<(Plan, String), Failure> {
+pub(crate) fn load(path: &Path, screen: &Screen) -> Result<(Plan, String), Failure> {
     let source = read(path)?;
     let (plan, problems) = fissure_plan::parse(&source);
     show(path, &source, &problems, screen);
@@ -28,7 +28,7 @@ pub fn load(path: &Path, screen: &Screen) -> Result<(Plan, String), Failure> {
 ///
 /// # Errors
 /// When any scenario has mistakes; all of them are shown first.
-pub fn check(paths: &[std::path::PathBuf], screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn check(paths: &[std::path::PathBuf], screen: &Screen) -> Result<Exit, Failure> {
     let mut failures = Vec::new();
     for path in paths {
         match load(path, screen) {
@@ -48,7 +48,7 @@ pub fn check(paths: &[std::path::PathBuf], screen: &Screen) -> Result<Exit, Fail
 ///
 /// # Errors
 /// When the scenario has mistakes.
-pub fn explain(path: &Path, seed: u64, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn explain(path: &Path, seed: u64, screen: &Screen) -> Result<Exit, Failure> {
     let (plan, _) = load(path, screen)?;
     screen.data(&fissure_plan::explain(&plan, plan.seed.unwrap_or(seed)));
     Ok(Exit::Valid)

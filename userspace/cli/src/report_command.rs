@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the run cannot be read, or has no such finding.
-pub fn report(args: &ReportArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn report(args: &ReportArgs, screen: &Screen) -> Result<Exit, Failure> {
     let run = open_run(&args.target, &args.store)?;
     let analysis = analysis::analyze(&run)?;
     let mut input = input(&run, &analysis, None);
@@ -50,7 +50,7 @@ fn keep_finding(input: &mut ReportInput, wanted: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn conclude(
+pub(crate) fn conclude(
     run: &RunDir,
     analysis: &Analysis,
     scenario: Option<&Path>,
@@ -81,7 +81,7 @@ pub fn conclude(
 ///
 /// # Errors
 /// Never; the exit code carries the verdict.
-pub fn conclude_check(name: &str, results: &[CheckResult], json: bool, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn conclude_check(name: &str, results: &[CheckResult], json: bool, screen: &Screen) -> Result<Exit, Failure> {
     let verdict = CheckResult::merge_verdicts(results);
     let text = if json {
         format!("{:#}\n", fissure_report::check_json(results))

@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// # Errors
 /// When the scenario has mistakes, this machine cannot run it, or the history could not be kept.
-pub fn run(args: &RunArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Result<Exit, Failure> {
     let (plan, source) = plan_command::load(&args.scenario, screen)?;
     let plan = overridden(plan, args)?;
     let seed = plan.seed.unwrap_or_else(fresh_seed);

@@ -5,21 +5,21 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 /// What the user wants to see.
 #[derive(Clone, Copy, Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// Colour on standard output.
-    pub color_out: bool,
+    pub(crate) color_out: bool,
     /// Colour on standard error.
-    pub color_err: bool,
+    pub(crate) color_err: bool,
     /// Nothing but errors on standard error.
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Standard error is a terminal: a line may be drawn over.
-    pub live: bool,
+    pub(crate) live: bool,
 }
 
 impl Screen {
     /// What the flags and the environment ask for.
     #[must_use]
-    pub fn new(cli: &Cli) -> Self {
+    pub(crate) fn new(cli: &Cli) -> Self {
         let wanted = |is_terminal: bool| match cli.color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
@@ -35,12 +35,12 @@ impl Screen {
 
     /// Columns of the terminal, or 100.
     #[must_use]
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100).clamp(60, 200)
     }
 
     /// Writes data. A reader that went away is no error.
-    pub fn data(&self, text: &str) {
+    pub(crate) fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             if error.kind() == ErrorKind::BrokenPipe {
@@ -52,14 +52,14 @@ impl Screen {
     }
 
     /// Says something to the person at the terminal.
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
     /// Says what went wrong, in cargo's form.
-    pub fn error(&self, text: &str, help: Option<&str>) {
+    pub(crate) fn error(&self, text: &str, help: Option<&str>) {
         let (red, cyan, off) = if self.color_err { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
         let _ = writeln!(std::io::stderr(), "{red}error{off}: {text}");
         if let Some(help) = help {

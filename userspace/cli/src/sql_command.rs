@@ -20,7 +20,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When there is no such run, or a statement is wrong; the statements after it are not run.
-pub fn sql(args: &SqlArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn sql(args: &SqlArgs, screen: &Screen) -> Result<Exit, Failure> {
     let run = store_command::open_run(&args.target, &args.store)?;
     let session = Session::open(run.path()).map_err(failure)?;
     for note in session.notes() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When there is no such run.
-pub fn open_run(target: &Path, store: &Path) -> Result<RunDir, Failure> {
+pub(crate) fn open_run(target: &Path, store: &Path) -> Result<RunDir, Failure> {
     let in_store = store.join(target);
     let what: PathBuf = if target.exists() || !in_store.exists() { target.to_owned() } else { in_store };
     let what = if target == Path::new("latest") { store.join("latest") } else { what };
@@ -23,7 +23,7 @@ pub fn open_run(target: &Path, store: &Path) -> Result<RunDir, Failure> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn ls(args: &LsArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn ls(args: &LsArgs, screen: &Screen) -> Result<Exit, Failure> {
     let runs = RunDir::list(&args.store).map_err(Failure::usage)?;
     if runs.is_empty() {
         screen.say(&format!("no runs in {}", args.store.display()));
@@ -71,7 +71,7 @@ fn state(manifest: &Manifest) -> &'static str {
 ///
 /// # Errors
 /// When the run is alive, or its journal cannot be read.
-pub fn recover(args: &RecoverArgs, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn recover(args: &RecoverArgs, screen: &Screen) -> Result<Exit, Failure> {
     let run = open_run(&args.target, &args.store)?;
     let report = fissure_history::recover(&run).map_err(Failure::usage)?;
     screen.data(&recovered(&report));
@@ -98,7 +98,7 @@ fn recovered(report: &RecoverReport) -> String {
 ///
 /// # Errors
 /// When something of ours could not be removed.
-pub fn clean(screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn clean(screen: &Screen) -> Result<Exit, Failure> {
     let report = fissure_lab::clean(fissure_lab::CleanScope::DeadOwners).map_err(Failure::cannot_run)?;
     screen.data(&format!("{report}\n"));
     Ok(Exit::Valid)
@@ -108,7 +108,7 @@ pub fn clean(screen: &Screen) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// When the pages cannot be written.
-pub fn man(dir: &Path, command: clap::Command, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn man(dir: &Path, command: clap::Command, screen: &Screen) -> Result<Exit, Failure> {
     std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir)).map_err(|error| {
         Failure::cannot_run(anyhow::anyhow!("cannot write the man pages into {}: {error}", dir.display()))
     })?;

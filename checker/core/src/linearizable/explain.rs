@@ -20,7 +20,7 @@ const NAMED: usize = 12;
 
 /// One finding for each key that is not linearizable, in order of keys.
 pub(super) fn findings(history: &History, judged: &[Judged]) -> Vec<Finding> {
-    let start_ns = history.ops().iter().map(|op| op.invoke_ns).min().unwrap_or(0);
+    let start_ns = history.origin_ns();
     let mut findings = Vec::new();
     for judged in judged {
         let teller = Teller { history, judged, start_ns };

@@ -32,8 +32,7 @@ struct Because {
 
 impl<'i, 'h> Narrator<'i, 'h> {
     pub(super) fn new(index: &'i Index<'h>) -> Self {
-        let origin_ns = index.ops.first().map_or(0, |op| op.invoke_ns);
-        Self { index, origin_ns, versions: Versions::default() }
+        Self { index, origin_ns: index.origin_ns, versions: Versions::default() }
     }
 
     pub(super) fn op(&self, txn: u32) -> &'h Operation {

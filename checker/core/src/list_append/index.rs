@@ -83,6 +83,8 @@ impl<T: Copy> Grouped<T> {
 pub(super) struct Index<'h> {
     /// The operations of the history.
     pub(super) ops: &'h [Operation],
+    /// Zero of the times in explanations, ns.
+    pub(super) origin_ns: i64,
     /// The keys, ascending; a key's number is its place.
     pub(super) keys: Vec<i64>,
     /// Appends of each key, ascending by value.
@@ -168,7 +170,7 @@ impl<'h> Index<'h> {
             return Err(duplicates);
         }
         let reads = Grouped::new(keys.len(), &reads);
-        Ok(Self { ops, keys, appends, reads, ok_reads })
+        Ok(Self { ops, origin_ns: history.origin_ns(), keys, appends, reads, ok_reads })
     }
 
     /// The number of a key that occurs in the history.

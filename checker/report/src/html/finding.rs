@@ -56,7 +56,7 @@ fn told(result: &CheckResult, finding: &Finding, input: &ReportInput, number: us
             div class="story" {
                 @for sentence in &finding.explanation { p { (printable(sentence)) } }
             }
-            @if let Some(note) = words::clock_note(finding, &ops, input) { p class="faint small" { "The " (note) "." } }
+            @if let Some(note) = words::clock_note(input) { p class="faint small" { "The " (note) "." } }
             (lanes::figure(finding, &ops, input, number))
             (operations(finding, &ops, input))
             (in_force(&ops, input))

@@ -72,7 +72,7 @@ fn explanation(page: &mut Page, finding: &Finding) {
 /// The operations, the faults and the packets of a finding, on the clock of the run.
 fn beside(page: &mut Page, finding: &Finding, input: &ReportInput) {
     let ops = words::named_ops(finding, input);
-    if let Some(note) = words::clock_note(finding, &ops, input) {
+    if let Some(note) = words::clock_note(input) {
         page.dim(INDENT, &format!("({note})"));
     }
     if !ops.is_empty() {
