@@ -90,7 +90,19 @@ pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
         .flat_map(|result| &result.findings)
         .map(|finding| (finding.id.clone(), packets_of(finding, &history, &connections, &injections)))
         .collect();
-    Ok(Analysis { manifest, plan, history, phases, results, verdict, faults, injections, injections_by_fault, nodes, packets })
+    Ok(Analysis {
+        manifest,
+        plan,
+        history,
+        phases,
+        results,
+        verdict,
+        faults,
+        injections,
+        injections_by_fault,
+        nodes,
+        packets,
+    })
 }
 
 /// Runs the checker of every kind of operation that the history has, each against the model that the plan names.
@@ -188,7 +200,8 @@ fn doubts(
     }
     reasons.extend(disagreements(faults, injections_by_fault));
     if manifest.counts.events_lost > 0 {
-        let text = format!("{} faults were not injected because they could not be reported", manifest.counts.events_lost);
+        let text =
+            format!("{} faults were not injected because they could not be reported", manifest.counts.events_lost);
         reasons.push(Reason::new("EVENTS_LOST", text));
     }
     reasons
@@ -273,4 +286,3 @@ pub(crate) fn counts_by_f(history: &History) -> BTreeMap<&'static str, [u64; 3]>
     }
     counts
 }
-

@@ -44,7 +44,8 @@ fn check_run(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
     if manifest.state == RunState::Running {
         let alive = manifest.owner.as_ref().is_some_and(|owner| owner.is_alive());
         let error = anyhow::anyhow!("{} is not sealed", run.path().display());
-        let recover = format!("its process was killed; seal what it recorded: fissure recover {}", run.path().display());
+        let recover =
+            format!("its process was killed; seal what it recorded: fissure recover {}", run.path().display());
         return Err(Failure::usage(error).help(if alive { "it is still running".to_owned() } else { recover }));
     }
     if args.model.is_some() || args.workload.is_some() || args.initial.is_some() || args.failed_cas_observes {
@@ -87,7 +88,9 @@ fn judge(history: &History, args: &CheckArgs) -> Vec<CheckResult> {
 }
 
 fn known_model(name: &str) -> Result<(), Failure> {
-    Model::parse(name).map(|_| ()).map_err(|error| Failure::usage(error).help("`fissure check --model help` lists them all"))
+    Model::parse(name)
+        .map(|_| ())
+        .map_err(|error| Failure::usage(error).help("`fissure check --model help` lists them all"))
 }
 
 fn model_list() -> String {

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     let screen = Screen::new(&cli);
     start_logging(&cli);
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("error: this is a bug in fissure: {info}\nhelp: please report it, with the command and what it printed");
+        eprintln!(
+            "error: this is a bug in fissure: {info}\nhelp: please report it, with the command and what it printed"
+        );
     }));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli, &screen))) {
         Ok(Ok(exit)) => exit.into(),

@@ -81,7 +81,12 @@ pub(crate) fn conclude(
 ///
 /// # Errors
 /// Never; the exit code carries the verdict.
-pub(crate) fn conclude_check(name: &str, results: &[CheckResult], json: bool, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) fn conclude_check(
+    name: &str,
+    results: &[CheckResult],
+    json: bool,
+    screen: &Screen,
+) -> Result<Exit, Failure> {
     let verdict = CheckResult::merge_verdicts(results);
     let text = if json {
         format!("{:#}\n", fissure_report::check_json(results))
@@ -99,9 +104,9 @@ fn style(screen: &Screen) -> Style {
 /// Beside its place, then renamed into it: a reader never sees half a report.
 fn write(run: &RunDir, name: &str, text: &str) -> Result<(), Failure> {
     let (path, partial) = (run.file(name), run.file(&format!("{name}.partial")));
-    std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path)).map_err(|error| {
-        Failure::cannot_run(anyhow::anyhow!("cannot write {}: {error}", path.display()))
-    })
+    std::fs::write(&partial, text)
+        .and_then(|()| std::fs::rename(&partial, &path))
+        .map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot write {}: {error}", path.display())))
 }
 
 fn input(run: &RunDir, analysis: &Analysis, scenario: Option<&Path>) -> ReportInput {

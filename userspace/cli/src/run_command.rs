@@ -82,7 +82,8 @@ fn finish(
         manifest.write(run.path()).map_err(Failure::cannot_run)?;
     }
     if let Err(error) = result {
-        let help = format!("what was recorded is in {}; `fissure doctor` says what this host lacks", run.path().display());
+        let help =
+            format!("what was recorded is in {}; `fissure doctor` says what this host lacks", run.path().display());
         let failure = if error.is_cannot_run_here() { Failure::cannot_run(error) } else { Failure::bug(error) };
         return Err(failure.help(help));
     }
@@ -128,7 +129,8 @@ fn overridden(plan: Plan, args: &RunArgs) -> Result<Plan, Failure> {
     let faults_ns = match &args.faults_for {
         None => None,
         Some(text) => Some(fissure_plan::parse_duration_ns(text).map_err(|error| {
-            Failure::usage(anyhow::anyhow!("--faults-for {text}: {error}")).help("give a number and a unit, such as 20s")
+            Failure::usage(anyhow::anyhow!("--faults-for {text}: {error}"))
+                .help("give a number and a unit, such as 20s")
         })?),
     };
     let overrides = Overrides { seed: args.seed, bug: args.bug.clone(), faults_ns, rate: None };

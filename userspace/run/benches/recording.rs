@@ -89,7 +89,8 @@ fn record(kind: &Kind) -> (u64, f64) {
     let store = tempfile::tempdir().expect("a temporary folder");
     let dir = RunDir::create(store.path(), "bench", SEED, SystemTime::now()).expect("a run folder");
     let journal = Journal::create(&dir).expect("a journal");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let (events, received) = crossbeam_channel::unbounded();
     let node = Node { name: "n1".to_owned(), addr: [127, 0, 0, 1].into(), data_dir: store.path().to_owned() };
     let cluster = Arc::new(Cluster { nodes: vec![node] });

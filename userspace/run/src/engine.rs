@@ -303,9 +303,7 @@ impl Engine {
                 self.counts.injections += injections.len() as u64;
                 nemesis.injections(&injections, &self.recorder)
             }
-            Event::Primaries(primaries) => {
-                nemesis.primaries(primaries, &self.recorder)
-            }
+            Event::Primaries(primaries) => nemesis.primaries(primaries, &self.recorder),
             Event::Ready(answer) => {
                 self.ready = Some(answer);
                 Ok(())
@@ -404,7 +402,8 @@ impl Engine {
         let worker = worker_of(state);
         let now = u64::try_from(complete_ns - self.start_ns).unwrap_or(0);
         let workload = &mut self.workloads[state.slot.workload];
-        let generator = if self.asking == Asking::Final { &mut workload.final_generator } else { &mut workload.generator };
+        let generator =
+            if self.asking == Asking::Final { &mut workload.final_generator } else { &mut workload.generator };
         let told = if let Completion::Ok(result) = &completion { result } else { &call };
         generator.complete(worker, told, outcome, now);
         match outcome {

@@ -14,7 +14,8 @@ use fissure_history::journal::Recorder;
 use fissure_history::rows::{Direction, FaultRow, InjectionRow};
 use fissure_inject::{Counters, Injection, Injector, Lease};
 use fissure_plan::{
-    Action, FaultId, FaultSpec, Hosts, Occurrence, ResolveError, ResolvedFault, ResolvedKind, Schedule, Situation, compile, resolve,
+    Action, FaultId, FaultSpec, Hosts, Occurrence, ResolveError, ResolvedFault, ResolvedKind, Schedule, Situation,
+    compile, resolve,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -1,7 +1,7 @@
 //! From a planned workload to its generators.
 
 use fissure_plan::plan::{self, WorkloadKind, WorkloadPlan};
-use fissure_suite::{Kind, KeyDistribution, ListAppendOptions, Mix, Rate, RegisterOptions, Values};
+use fissure_suite::{KeyDistribution, Kind, ListAppendOptions, Mix, Rate, RegisterOptions, Values};
 
 /// The generator of the run and that of the final reads; each workload of a run draws from a stream of its own.
 #[must_use]

@@ -208,4 +208,3 @@ fn note(recorder: &Recorder, node: &Arc<str>, event: &'static str, detail: Optio
 fn create_dir(path: &std::path::Path) -> Result<(), RunError> {
     std::fs::create_dir_all(path).map_err(|source| RunError::Io { op: "create", path: path.to_owned(), source })
 }
-

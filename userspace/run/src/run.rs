@@ -154,7 +154,9 @@ fn in_lab(
     let target_version = if end == RunEnd::Aborted {
         None
     } else {
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(2), target.version(&cluster)).await.ok() }).flatten()
+        runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(2), target.version(&cluster)).await.ok() })
+            .flatten()
     };
     let Running { mut engine, mut faults, final_reads_done, .. } = run;
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -223,8 +225,13 @@ impl Running<'_> {
             Some(Ok(())) => self.faults.nodes().note_ready(&self.engine.recorder)?,
             _ if self.engine.interrupts() > 0 => return Err(RunError::InterruptedEarly),
             answer => {
-                let text = answer.map_or_else(|| "it never answered".to_owned(), |error| error.err().unwrap_or_default());
-                return Err(RunError::NotReady { seconds: READY_WITHIN_NS / 1_000_000_000, text, logs: dir.nodes_dir() });
+                let text =
+                    answer.map_or_else(|| "it never answered".to_owned(), |error| error.err().unwrap_or_default());
+                return Err(RunError::NotReady {
+                    seconds: READY_WITHIN_NS / 1_000_000_000,
+                    text,
+                    logs: dir.nodes_dir(),
+                });
             }
         }
         self.watchers.watch_primaries();
@@ -301,4 +308,3 @@ fn moment(engine: &Engine, phase: &str, begin_ns: u64, length_ns: u64) -> Progre
         in_force: engine.in_force().to_owned(),
     }
 }
-

@@ -66,13 +66,14 @@ pub fn target(config: &RunConfig) -> Result<Arc<dyn Target>, RunError> {
 /// # Errors
 /// When a node has no host.
 pub fn cluster(plan: &Plan, lab: &Lab, dir: &RunDir) -> Result<Cluster, RunError> {
-    let node = |name: &String| {
-        let host = lab.host(name).ok_or_else(|| RunError::UnknownHost { host: name.clone() })?;
-        // Absolute: the process may be started with another working directory.
-        let data_dir = std::path::absolute(dir.nodes_dir().join(name).join("data"))
-            .map_err(|source| RunError::Io { op: "find", path: dir.nodes_dir().join(name), source })?;
-        Ok(Node { name: name.clone(), addr: IpAddr::V4(host.addr_v4), data_dir })
-    };
+    let node =
+        |name: &String| {
+            let host = lab.host(name).ok_or_else(|| RunError::UnknownHost { host: name.clone() })?;
+            // Absolute: the process may be started with another working directory.
+            let data_dir = std::path::absolute(dir.nodes_dir().join(name).join("data"))
+                .map_err(|source| RunError::Io { op: "find", path: dir.nodes_dir().join(name), source })?;
+            Ok(Node { name: name.clone(), addr: IpAddr::V4(host.addr_v4), data_dir })
+        };
     Ok(Cluster { nodes: plan.cluster.nodes.iter().map(node).collect::<Result<_, RunError>>()? })
 }
 
@@ -129,8 +130,7 @@ pub fn client_runtime(lab: &Lab) -> Result<Runtime, RunError> {
 /// A workload's generators, each workload with a seed of its own.
 #[must_use]
 pub fn workload(plan: &WorkloadPlan, node_count: usize, seed: u64, index: usize) -> Workload {
-    let fissure_suite::Workload { generator, final_generator } =
-        crate::generators::of(plan, node_count, seed, index);
+    let fissure_suite::Workload { generator, final_generator } = crate::generators::of(plan, node_count, seed, index);
     Workload { kind: plan.kind.name().to_owned(), generator, final_generator }
 }
 
@@ -218,10 +218,11 @@ pub fn read_events(injector: &mut Injector, sender: Sender<Event>) -> Result<Eve
             }
         }
     };
-    let thread = std::thread::Builder::new()
-        .name("events".to_owned())
-        .spawn(work)
-        .map_err(|source| RunError::Io { op: "start", path: PathBuf::from("the reader of events"), source })?;
+    let thread = std::thread::Builder::new().name("events".to_owned()).spawn(work).map_err(|source| RunError::Io {
+        op: "start",
+        path: PathBuf::from("the reader of events"),
+        source,
+    })?;
     Ok(EventThread { stop, thread })
 }
 

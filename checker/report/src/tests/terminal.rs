@@ -23,7 +23,7 @@ fn terminal_invalid() {
             Then: W completed at 11.031 s, before R was invoked at 11.500 s; V, the only write of 3
               invoked before R completed, had completed at 0.004 s before W was invoked at 11.000 s; so R
               must see 4 or something newer. However, R saw 3: a contradiction.
-            (times in these sentences count from the first such operation, 1.000 s into the run)
+            (times in these sentences count from the first operation, 1.000 s into the run)
 
             operations, in seconds of the run
               R = op 2  process 2 on n1  12.500–12.502  ok  read key 7 → 3
@@ -137,7 +137,7 @@ fn terminal_cycle_without_packets() {
               T1 < T2, because T1 read key 1 as [0 1 …] and T2 appended 5 after 39
               However, T2 < T1, because T2 completed at 0.100 s, before T1 was invoked at 0.300 s: a
                 contradiction
-            (times in these sentences count from the first such operation, 27.000 s into the run)
+            (times in these sentences count from the first operation, 27.000 s into the run)
 
             operations, in seconds of the run
               T1 = op 1  process 1 on n2  27.300–27.304  ok  read 1 → [0 1 … 36 37 38 39] (40 elements)
