@@ -106,6 +106,9 @@ pub(crate) struct RunArgs {
     /// Length of the faults phase, in place of the scenario's, such as 20s.
     #[arg(long, value_name = "DURATION")]
     pub(crate) faults_for: Option<String>,
+    /// Keep the nodes' data directories in the run's folder; they are removed otherwise, unless the run failed.
+    #[arg(long)]
+    pub(crate) keep_data: bool,
     /// Print results.json to standard output instead of the report.
     #[arg(long)]
     pub(crate) json: bool,

@@ -12,6 +12,7 @@ use fissure_history::{Manifest, RunDir, RunState, SCHEMA_VERSION, SealReport};
 use fissure_plan::{Overrides, Plan, show_duration};
 use fissure_run::{Progress, RunConfig, RunEnd, RunError, RunSummary};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,9 +35,12 @@ pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Result<Exit, Failure> {
 
     let journal = Journal::create(&run).map_err(Failure::cannot_run)?;
     let config = RunConfig { plan, seed, program };
-    let mut line = ProgressLine::new(screen);
+    let mut line = ProgressLine::new(screen, std::fs::File::create(run.file("run.log")).map_err(Failure::cannot_run)?);
     let result = fissure_run::execute(&config, &run, &journal, &mut |progress| line.show(progress));
     line.finish();
+    if result.is_ok() && !args.keep_data {
+        remove_data(&run, &config.plan, screen);
+    }
     let sealed = finish(&run, journal, &mut manifest, result)?;
     if sealed == Sealed::Aborted {
         screen.say(&format!("ended at once; what was recorded is in {}", run.path().display()));
@@ -45,6 +49,18 @@ pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Result<Exit, Failure> {
     }
     let analysis = analysis::analyze(&run)?;
     report_command::conclude(&run, &analysis, Some(&args.scenario), args.json, screen)
+}
+
+/// A database keeps hundreds of megabytes that nobody looks at after most runs. Its logs stay.
+fn remove_data(run: &RunDir, plan: &Plan, screen: &Screen) {
+    for node in &plan.cluster.nodes {
+        let data = run.nodes_dir().join(node).join("data");
+        match std::fs::remove_dir_all(&data) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => screen.say(&format!("{} stays: {error}", data.display())),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,13 +208,15 @@ fn kernel_release() -> String {
 /// One line that is drawn over on a terminal, and one line a phase elsewhere.
 struct ProgressLine {
     bar: Option<ProgressBar>,
+    /// `run.log`: one line a change, as without a terminal.
+    log: std::fs::File,
     quiet: bool,
     phase: String,
     in_force: String,
 }
 
 impl ProgressLine {
-    fn new(screen: &Screen) -> Self {
+    fn new(screen: &Screen, log: std::fs::File) -> Self {
         let bar = screen.live.then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("▶ {msg}") {
@@ -206,15 +224,20 @@ impl ProgressLine {
             }
             bar
         });
-        Self { bar, quiet: screen.quiet, phase: String::new(), in_force: String::new() }
+        Self { bar, log, quiet: screen.quiet, phase: String::new(), in_force: String::new() }
     }
 
     fn show(&mut self, progress: &Progress) {
         let text = words(progress);
+        let changed = progress.phase != self.phase || progress.in_force != self.in_force;
+        if changed {
+            // The log is for the curious; a full disk shows in the journal first.
+            let _ = writeln!(self.log, "{text}");
+        }
         if let Some(bar) = &self.bar {
             bar.set_message(text);
             bar.tick();
-        } else if !self.quiet && (progress.phase != self.phase || progress.in_force != self.in_force) {
+        } else if changed && !self.quiet {
             eprintln!("▶ {text}");
         }
         self.phase.clone_from(&progress.phase);

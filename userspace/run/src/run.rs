@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
 /// A cluster that does not serve after this long will not.
@@ -35,6 +36,9 @@ const READY_WITHIN_NS: u64 = 60_000_000_000;
 const READY_AGAIN_WITHIN_NS: u64 = 30_000_000_000;
 /// In-flight operations get their own time-out and this much more.
 const DRAIN_MARGIN_NS: u64 = 2_000_000_000;
+
+/// A version that does not come within this time is left out of the manifest.
+const VERSION_WITHIN: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -151,13 +155,7 @@ fn in_lab(
     let engine = Engine::new(recorder, receiver, workloads, slots);
     let mut run = Running { plan, engine, faults, watchers, progress, final_reads_done: false };
     let end = run.phases(dir)?;
-    let target_version = if end == RunEnd::Aborted {
-        None
-    } else {
-        runtime
-            .block_on(async { tokio::time::timeout(Duration::from_secs(2), target.version(&cluster)).await.ok() })
-            .flatten()
-    };
+    let target_version = if end == RunEnd::Aborted { None } else { ask_version(&runtime, &target, &cluster) };
     let Running { mut engine, mut faults, final_reads_done, .. } = run;
     runtime.shutdown_timeout(Duration::from_millis(200));
     reader.stop();
@@ -167,6 +165,14 @@ fn in_lab(
     let counts = engine.counts;
     let unexpected_exits = faults.nodes().unexpected_exits.clone();
     Ok(RunSummary { end, counts, kernel, target_version, unexpected_exits, final_reads_done, mechanisms })
+}
+
+/// The target's own word for its version. Spawned, because only the runtime's threads are on the clients' host.
+fn ask_version(runtime: &Runtime, target: &Arc<dyn Target>, cluster: &Arc<Cluster>) -> Option<String> {
+    let (target, cluster) = (target.clone(), cluster.clone());
+    let asked = runtime
+        .spawn(async move { tokio::time::timeout(VERSION_WITHIN, target.version(&cluster)).await.ok().flatten() });
+    runtime.block_on(asked).ok().flatten()
 }
 
 type Started = (Worker, tokio::sync::mpsc::UnboundedReceiver<crate::worker::Job>);
