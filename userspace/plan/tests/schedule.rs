@@ -60,13 +60,17 @@ fn a_planned_scenario_explained() {
 
             Faults, from the start of the faults phase:
                1  2s to 8s    isolate the leader: isolate the leader from all other nodes
-               2  14s to 20s  isolate the leader: isolate the leader from all other nodes
-               3  26s to 32s  isolate the leader: isolate the leader from all other nodes
+               2  2s to 8s    lossy requests to the leader: drop 10% of TCP packets on the port for clients from clients to the leader
+               3  14s to 20s  isolate the leader: isolate the leader from all other nodes
+               4  14s to 20s  lossy requests to the leader: drop 10% of TCP packets on the port for clients from clients to the leader
+               5  26s to 32s  isolate the leader: isolate the leader from all other nodes
+               6  26s to 32s  lossy requests to the leader: drop 10% of TCP packets on the port for clients from clients to the leader
 
                                      0s         10s        20s        30s        40s         50s
             time                     |----------|----------|----------|----------|-----------|-------
             phase                    wwwwffffffffffffffffffffffffffffffffffffffhhhhhhrrrrrrrrrrrrrrrr
             isolate the leader       .....#######.......######.......#######.........................
+            lossy requests to the l… .....#######.......######.......#######.........................
             phases: w warm-up, f faults, h heal, r final reads (at most)
         "#]],
     );
@@ -211,7 +215,9 @@ fn overrides_are_checked() {
     expect!["target demo has no bug `stale`: it has stale-reads, ack-before-replicated, non-atomic-txn and none"]
         .assert_eq(&unknown.to_string());
     let shorter = with(Overrides { faults_ns: Some(10_000_000_000), ..Overrides::default() }).expect("one fits");
-    assert_eq!(shorter.schedule(1).occurrences.len(), 1);
+    let fitting = shorter.schedule(1).occurrences;
+    assert!(fitting.iter().all(|occurrence| occurrence.number == 1), "each fault fits once: {fitting:?}");
+    assert_eq!(fitting.len(), plan.faults.len());
     let short = with(Overrides { faults_ns: Some(7_000_000_000), ..Overrides::default() }).expect_err("none fits");
     assert!(matches!(short, OverrideError::TooShort { .. }));
     expect!["7s of faults are too short: `isolate the leader` ends at 8s"].assert_eq(&short.to_string());
