@@ -163,7 +163,8 @@ impl TableWriter {
 /// Checks a sealed file against its line in `checksums.json`.
 pub(crate) fn verify_whole(path: &Path, sum: &FileSum) -> Result<(), Error> {
     let length = std::fs::metadata(path).map_err(Error::io("inspect", path))?.len();
-    let corrupt = |detail: String| Error::Corrupt { path: path.to_owned(), place: "an unknown place".to_owned(), detail };
+    let corrupt =
+        |detail: String| Error::Corrupt { path: path.to_owned(), place: "an unknown place".to_owned(), detail };
     if length != sum.bytes {
         return Err(corrupt(format!("it has {length} bytes, but {} were written", sum.bytes)));
     }
