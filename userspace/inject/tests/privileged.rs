@@ -353,6 +353,17 @@ fn table(publication: u32, dice: &mut Dice) -> Vec<Rule> {
     rules
 }
 
+/// UDP packets that a namespace dropped because a socket's buffer was full, from its `/proc/net/snmp`.
+fn receive_buffer_errors(netns: &std::path::Path) -> u64 {
+    let net = format!("--net={}", netns.display());
+    let output = std::process::Command::new("nsenter").args([net.as_str(), "cat", "/proc/net/snmp"]).output();
+    let text = String::from_utf8(output.expect("nsenter runs").stdout).expect("text");
+    let mut udp = text.lines().filter(|line| line.starts_with("Udp:")).map(|line| line.split_whitespace());
+    let (names, values) = (udp.next().expect("names"), udp.next().expect("values"));
+    let found = names.zip(values).find(|(name, _)| *name == "RcvbufErrors");
+    found.expect("the counter").1.parse().expect("a number")
+}
+
 #[test]
 fn a_thousand_tables_while_packets_flow() {
     let cable = Cable::new();
@@ -369,7 +380,7 @@ fn a_thousand_tables_while_packets_flow() {
                 let mut count = 0;
                 while !stopped() && count < 150_000 {
                     count += u64::from(sender.send_to(b"x", address(1, 7001, false)).is_ok());
-                    if count % 64 == 0 {
+                    if count % 32 == 0 {
                         std::thread::sleep(Duration::from_micros(300));
                     }
                 }
@@ -417,7 +428,10 @@ fn a_thousand_tables_while_packets_flow() {
         counters.hits.iter().filter(|(_, hits)| **hits > 0).map(|(id, n)| (*id, *n)).collect();
     println!("{sent} sent, {} hits by {} tables, {} retries", seen.len(), by_rule.len(), counters.stale_retries);
     assert_eq!(hits, by_rule, "hits and events agree, rule by rule");
-    assert_eq!(sent - received, seen.len() as u64, "what is missing was dropped, and nothing else is missing");
+    // On a busy machine the receiver may be too slow for its socket: the namespace counts what it threw away itself.
+    let overflowed = receive_buffer_errors(&cable.path(1));
+    let missing = sent - received - overflowed;
+    assert_eq!(missing, seen.len() as u64, "what is missing was dropped, and nothing else is missing");
     assert!(by_rule.len() > 50, "only {} tables met a packet", by_rule.len());
     assert_eq!((counters.events_lost, counters.stale_passed, counters.flows_lost), (0, 0, 0));
 }
