@@ -5,6 +5,7 @@
 //!
 //! Words, once and for all:
 //! * [`op`]: what clients did — [`Operation`], [`Call`], [`Mop`], [`Outcome`], [`History`];
+//! * [`names`]: what integers stand for that are no integers in the system under test — [`Names`];
 //! * [`verdict`]: [`Verdict`] and how verdicts merge (`invalid > unknown > valid`), [`Reason`];
 //! * [`finding`]: [`Finding`], an anomaly as data, with the sentences that explain it, and [`CheckResult`].
 //!
@@ -15,9 +16,11 @@ pub mod consistency;
 pub mod finding;
 pub mod linearizable;
 pub mod list_append;
+pub mod names;
 pub mod op;
 pub mod verdict;
 
 pub use finding::{CheckResult, Edge, EdgeKind, Finding};
-pub use op::{Call, History, HistoryError, Mop, Operation, Outcome};
+pub use names::Names;
+pub use op::{Call, History, HistoryError, LogRecord, Mop, Operation, OtherCall, Outcome};
 pub use verdict::{Reason, Validity, Verdict};

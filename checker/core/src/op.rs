@@ -7,6 +7,7 @@
 //!   concurrent with everything after it, for ever);
 //! * a process has at most one operation in flight, and none after an `info`.
 
+use crate::names::Names;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -44,6 +45,17 @@ impl Outcome {
     }
 }
 
+/// One record of a log, as a poll saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogRecord {
+    /// Key of the log (a topic and its partition).
+    pub key: i64,
+    /// Its place in the log; `None`: the system did not say.
+    pub offset: Option<i64>,
+    /// What was sent; `None`: nil.
+    pub value: Option<i64>,
+}
+
 /// One micro-operation of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mop {
@@ -75,14 +87,54 @@ pub enum Mop {
         /// The value seen.
         value: Option<Option<i64>>,
     },
+    /// Send `value` to the log at `key`.
+    Send {
+        /// Key of the log.
+        key: i64,
+        /// The value.
+        value: i64,
+        /// Where it was put; `None`: not known.
+        offset: Option<i64>,
+    },
+    /// Poll the logs that the process is assigned or subscribed to. `None`: the result is not known.
+    Poll {
+        /// The records, those of one key next to each other and in the order in which they were seen.
+        records: Option<Vec<LogRecord>>,
+    },
+    /// Insert `value` at `key`, which predicates may then match.
+    Insert {
+        /// Key of the object.
+        key: i64,
+        /// The value.
+        value: i64,
+    },
+    /// Delete what is at `key`.
+    Delete {
+        /// Key of the object.
+        key: i64,
+    },
+    /// Read every object that matches a predicate. `None`: the result is not known.
+    ReadPredicate {
+        /// Name of the predicate: see [`Names`](crate::Names).
+        predicate: i64,
+        /// The objects that matched, key and value.
+        matched: Option<Vec<(i64, i64)>>,
+    },
 }
 
 impl Mop {
-    /// The key it touches.
+    /// The key it touches; `None` where it is not one key.
     #[must_use]
-    pub fn key(&self) -> i64 {
+    pub fn key(&self) -> Option<i64> {
         match *self {
-            Mop::Append { key, .. } | Mop::ReadList { key, .. } | Mop::Write { key, .. } | Mop::Read { key, .. } => key,
+            Mop::Append { key, .. }
+            | Mop::ReadList { key, .. }
+            | Mop::Write { key, .. }
+            | Mop::Read { key, .. }
+            | Mop::Send { key, .. }
+            | Mop::Insert { key, .. }
+            | Mop::Delete { key } => Some(key),
+            Mop::Poll { .. } | Mop::ReadPredicate { .. } => None,
         }
     }
 }
@@ -117,26 +169,170 @@ pub enum Call {
     },
     /// A transaction.
     Txn(Vec<Mop>),
+    /// Add `value` to the set or to the counter at `key`.
+    Add {
+        /// Key of the set or counter.
+        key: i64,
+        /// The element, or the difference.
+        value: i64,
+    },
+    /// Read the whole set at `key`. `None`: the result is not known.
+    ReadSet {
+        /// Key of the set.
+        key: i64,
+        /// The elements in the order in which they were told; one may stand more than once.
+        elements: Option<Vec<i64>>,
+    },
+    /// Append the text `value` to the text at `key`. Texts are [`Names`](crate::Names).
+    Append {
+        /// Key of the text.
+        key: i64,
+        /// What is appended.
+        value: i64,
+    },
+    /// Put `value` into the queue at `key`.
+    Enqueue {
+        /// Key of the queue.
+        key: i64,
+        /// The value.
+        value: i64,
+    },
+    /// Take a value out of the queue at `key`. Outer `None`: not known; `Some(None)`: the queue was empty.
+    Dequeue {
+        /// Key of the queue.
+        key: i64,
+        /// The value taken.
+        value: Option<Option<i64>>,
+    },
+    /// Take everything out of the queue at `key`. `None`: the result is not known.
+    Drain {
+        /// Key of the queue.
+        key: i64,
+        /// The values in the order in which they were taken.
+        elements: Option<Vec<i64>>,
+    },
+    /// Put `value` on the stack at `key`.
+    Push {
+        /// Key of the stack.
+        key: i64,
+        /// The value.
+        value: i64,
+    },
+    /// Take the top value off the stack at `key`. Outer `None`: not known; `Some(None)`: the stack was empty.
+    Pop {
+        /// Key of the stack.
+        key: i64,
+        /// The value taken.
+        value: Option<Option<i64>>,
+    },
+    /// Take the lock, or one of the permits, at `key`.
+    Acquire {
+        /// Key of the lock.
+        key: i64,
+        /// The fencing token that was given, if any.
+        value: Option<i64>,
+    },
+    /// Give the lock, or one of the permits, at `key` back.
+    Release {
+        /// Key of the lock.
+        key: i64,
+        /// The fencing token that was shown, if any.
+        value: Option<i64>,
+    },
+    /// Ask for a number that nobody else gets. `None`: the result is not known.
+    Generate {
+        /// Key of the generator.
+        key: i64,
+        /// The number.
+        value: Option<i64>,
+    },
+    /// Move `amount` from one account to another.
+    Transfer {
+        /// Account that pays.
+        from: i64,
+        /// Account that is paid.
+        to: i64,
+        /// How much.
+        amount: i64,
+    },
+    /// Read all accounts. `None`: the result is not known.
+    ReadBalances {
+        /// Account and balance; a balance of `None` is nil.
+        balances: Option<Vec<(i64, Option<i64>)>>,
+    },
+    /// Follow these logs from now on, in a group with others.
+    Subscribe {
+        /// Keys of the logs.
+        keys: Vec<i64>,
+    },
+    /// Follow these logs from now on, alone.
+    Assign {
+        /// Keys of the logs.
+        keys: Vec<i64>,
+    },
+    /// Something that no checker here understands, kept as it was written.
+    Other(Box<OtherCall>),
+}
+
+/// A call that no checker understands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OtherCall {
+    /// The function.
+    pub f: Arc<str>,
+    /// Its value as EDN text; `None`: nil.
+    pub value: Option<Arc<str>>,
 }
 
 impl Call {
-    /// The field's word for it: `read`, `write`, `cas`, `txn`.
+    /// The field's word for it: `read`, `write`, `cas`, `txn`, `add`, `enqueue` and so on. All kinds of reads are `read`.
     #[must_use]
-    pub fn f(&self) -> &'static str {
+    pub fn f(&self) -> &str {
         match self {
-            Call::Read { .. } => "read",
+            Call::Read { .. } | Call::ReadSet { .. } | Call::ReadBalances { .. } => "read",
             Call::Write { .. } => "write",
             Call::Cas { .. } => "cas",
             Call::Txn(_) => "txn",
+            Call::Add { .. } => "add",
+            Call::Append { .. } => "append",
+            Call::Enqueue { .. } => "enqueue",
+            Call::Dequeue { .. } => "dequeue",
+            Call::Drain { .. } => "drain",
+            Call::Push { .. } => "push",
+            Call::Pop { .. } => "pop",
+            Call::Acquire { .. } => "acquire",
+            Call::Release { .. } => "release",
+            Call::Generate { .. } => "generate",
+            Call::Transfer { .. } => "transfer",
+            Call::Subscribe { .. } => "subscribe",
+            Call::Assign { .. } => "assign",
+            Call::Other(other) => &other.f,
         }
     }
 
-    /// The key of a single-object call; `None` for transactions.
+    /// The key of a call on a single object; `None` for the others.
     #[must_use]
     pub fn key(&self) -> Option<i64> {
         match *self {
-            Call::Read { key, .. } | Call::Write { key, .. } | Call::Cas { key, .. } => Some(key),
-            Call::Txn(_) => None,
+            Call::Read { key, .. }
+            | Call::Write { key, .. }
+            | Call::Cas { key, .. }
+            | Call::Add { key, .. }
+            | Call::ReadSet { key, .. }
+            | Call::Append { key, .. }
+            | Call::Enqueue { key, .. }
+            | Call::Dequeue { key, .. }
+            | Call::Drain { key, .. }
+            | Call::Push { key, .. }
+            | Call::Pop { key, .. }
+            | Call::Acquire { key, .. }
+            | Call::Release { key, .. }
+            | Call::Generate { key, .. } => Some(key),
+            Call::Txn(_)
+            | Call::Transfer { .. }
+            | Call::ReadBalances { .. }
+            | Call::Subscribe { .. }
+            | Call::Assign { .. }
+            | Call::Other(_) => None,
         }
     }
 }
@@ -186,6 +382,7 @@ impl Operation {
 pub struct History {
     ops: Vec<Operation>,
     origin_ns: i64,
+    names: Arc<Names>,
 }
 
 /// A history that breaks an invariant of this module.
@@ -243,7 +440,7 @@ impl History {
         check_sequence_numbers(&ops)?;
         check_processes(&ops)?;
         let origin_ns = ops.first().map_or(0, |op| op.invoke_ns);
-        Ok(Self { ops, origin_ns })
+        Ok(Self { ops, origin_ns, names: Arc::default() })
     }
 
     /// The same history, with the times in its explanations counted from `origin_ns` (CLOCK_MONOTONIC), such as the
@@ -251,6 +448,18 @@ impl History {
     #[must_use]
     pub fn with_origin(self, origin_ns: i64) -> Self {
         Self { origin_ns, ..self }
+    }
+
+    /// The same history, with what its integers stand for.
+    #[must_use]
+    pub fn with_names(self, names: Arc<Names>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// What its integers stand for.
+    #[must_use]
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
     }
 
     /// Zero of the times in explanations, CLOCK_MONOTONIC ns: the first invocation, unless something else was named.
@@ -277,12 +486,12 @@ impl History {
         self.ops.is_empty()
     }
 
-    /// The operations that `keep` accepts, as a history of its own with
-    /// the `op_id`s and the origin of this one.
+    /// The operations that `keep` accepts, as a history of its own with the `op_id`s, the origin and the names of this
+    /// one.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Operation) -> bool) -> Self {
         let ops = self.ops.iter().filter(|op| keep(op)).cloned().collect();
-        Self { ops, origin_ns: self.origin_ns }
+        Self { ops, origin_ns: self.origin_ns, names: self.names.clone() }
     }
 }
 

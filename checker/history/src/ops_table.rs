@@ -22,7 +22,7 @@ fn scalars(op: &Operation) -> (Option<i64>, Option<i64>, Option<i64>) {
         Call::Read { key, value } => (Some(key), value.flatten(), None),
         Call::Write { key, value } => (Some(key), Some(value), None),
         Call::Cas { key, expected, value } => (Some(key), Some(value), Some(expected)),
-        Call::Txn(_) => (None, None, None),
+        _ => (None, None, None),
     }
 }
 
@@ -64,9 +64,10 @@ fn mops_column(rows: &[OpRow]) -> ArrayRef {
                 Mop::ReadList { list, .. } => ("r", None, list.as_ref()),
                 Mop::Write { value, .. } => ("w", Some(*value), None),
                 Mop::Read { value, .. } => ("rr", value.flatten(), None),
+                _ => continue,
             };
             f.append_value(name);
-            key.append_value(mop.key());
+            key.append_value(mop.key().unwrap_or_default());
             value.append_option(seen);
             list.values().append_slice(elements.map_or(&[], Vec::as_slice));
             list.append(elements.is_some());

@@ -21,6 +21,7 @@ fn call(call: &Call) -> String {
                     Mop::ReadList { key, list } => format!("r {key} {list:?}"),
                     Mop::Write { key, value } => format!("w {key} {value}"),
                     Mop::Read { key, value } => format!("rr {key} {value:?}"),
+                    other => format!("{other:?}"),
                 })
                 .collect();
             format!("[{}]", mops.join(", "))
@@ -28,6 +29,7 @@ fn call(call: &Call) -> String {
         Call::Read { key, value } => format!("read {key} {value:?}"),
         Call::Write { key, value } => format!("write {key} {value}"),
         Call::Cas { key, expected, value } => format!("cas {key} {expected} -> {value}"),
+        other => format!("{other:?}"),
     }
 }
 

@@ -79,6 +79,27 @@ pub(crate) fn call(op: &Operation) -> String {
             let words: Vec<String> = mops.iter().map(|mop| micro(op.outcome, mop)).collect();
             if words.is_empty() { "empty transaction".to_owned() } else { words.join(", ") }
         }
+        Call::Add { key, value } => format!("add {value} to {key}"),
+        Call::ReadSet { key, elements } => format!("read set {key} → {}", told_list(op.outcome, elements.as_deref())),
+        Call::Append { key, value } => format!("append {value} to key {key}"),
+        Call::Enqueue { key, value } => format!("enqueue {value} in {key}"),
+        Call::Dequeue { key, value } => format!("dequeue from {key}{}", told(op.outcome, *value)),
+        Call::Drain { key, elements } => format!("drain {key} → {}", told_list(op.outcome, elements.as_deref())),
+        Call::Push { key, value } => format!("push {value} on {key}"),
+        Call::Pop { key, value } => format!("pop from {key}{}", told(op.outcome, *value)),
+        Call::Acquire { key, value } => format!("acquire {key}{}", token(*value)),
+        Call::Release { key, value } => format!("release {key}{}", token(*value)),
+        Call::Generate { value, .. } => format!("generate{}", told(op.outcome, value.map(Some))),
+        Call::Transfer { from, to, amount } => format!("transfer {amount} from {from} to {to}"),
+        Call::ReadBalances { balances } => {
+            format!("read balances → {}", told_balances(op.outcome, balances.as_deref()))
+        }
+        Call::Subscribe { keys } => format!("subscribe to {}", elements(keys)),
+        Call::Assign { keys } => format!("assign {}", elements(keys)),
+        Call::Other(other) => match &other.value {
+            Some(value) => format!("{} {}", printable(&other.f), printable(&cut(value, 60))),
+            None => printable(&other.f),
+        },
     }
 }
 
@@ -90,6 +111,29 @@ fn told(outcome: Outcome, value: Option<Option<i64>>) -> String {
     }
 }
 
+fn told_list(outcome: Outcome, list: Option<&[i64]>) -> String {
+    match list {
+        Some(list) if outcome == Outcome::Ok => elements(list),
+        _ => "?".to_owned(),
+    }
+}
+
+fn told_balances(outcome: Outcome, balances: Option<&[(i64, Option<i64>)]>) -> String {
+    match balances {
+        Some(balances) if outcome == Outcome::Ok => {
+            let one = |&(account, balance): &(i64, Option<i64>)| {
+                format!("{account}: {}", balance.map_or_else(|| "nil".to_owned(), |balance| balance.to_string()))
+            };
+            balances.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+fn token(token: Option<i64>) -> String {
+    token.map_or_else(String::new, |token| format!(" with token {token}"))
+}
+
 fn micro(outcome: Outcome, mop: &Mop) -> String {
     match mop {
         Mop::Append { key, value } => format!("append {value} to {key}"),
@@ -97,6 +141,18 @@ fn micro(outcome: Outcome, mop: &Mop) -> String {
         Mop::ReadList { key, .. } => format!("read {key} → ?"),
         Mop::Write { key, value } => format!("write {value} to {key}"),
         Mop::Read { key, value } => format!("read {key}{}", told(outcome, *value)),
+        Mop::Send { key, value, offset } => match offset {
+            Some(offset) => format!("send {value} to {key} at {offset}"),
+            None => format!("send {value} to {key}"),
+        },
+        Mop::Poll { records: Some(records) } if outcome == Outcome::Ok => format!("poll → {} records", records.len()),
+        Mop::Poll { .. } => "poll → ?".to_owned(),
+        Mop::Insert { key, value } => format!("insert {value} at {key}"),
+        Mop::Delete { key } => format!("delete {key}"),
+        Mop::ReadPredicate { matched: Some(matched), .. } if outcome == Outcome::Ok => {
+            format!("read by predicate → {} objects", matched.len())
+        }
+        Mop::ReadPredicate { .. } => "read by predicate → ?".to_owned(),
     }
 }
 

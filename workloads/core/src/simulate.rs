@@ -42,8 +42,9 @@ impl PerfectStore {
         self.registers.get(&key).copied()
     }
 
-    fn mop(&mut self, mop: &Mop) -> Mop {
-        match *mop {
+    /// Performs a micro-operation; `None` if it is not of a list or a register.
+    fn mop(&mut self, mop: &Mop) -> Option<Mop> {
+        Some(match *mop {
             Mop::Append { key, value } => {
                 self.lists.entry(key).or_default().push(value);
                 mop.clone()
@@ -56,7 +57,8 @@ impl PerfectStore {
                 mop.clone()
             }
             Mop::Read { key, .. } => Mop::Read { key, value: Some(self.register(key)) },
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -73,7 +75,10 @@ impl Store for PerfectStore {
                 Ok(call.clone())
             }
             Call::Cas { .. } => Err("cas-mismatch"),
-            Call::Txn(ref mops) => Ok(Call::Txn(mops.iter().map(|mop| self.mop(mop)).collect())),
+            Call::Txn(ref mops) => {
+                mops.iter().map(|mop| self.mop(mop)).collect::<Option<_>>().map(Call::Txn).ok_or("unsupported")
+            }
+            _ => Err("unsupported"),
         }
     }
 }

@@ -82,7 +82,9 @@ impl DemoClient {
 #[async_trait]
 impl Client for DemoClient {
     async fn invoke(&mut self, call: &Call) -> Completion {
-        let command = command_of(call);
+        let Some(command) = command_of(call) else {
+            return Completion::Fail(ErrorInfo::new("unsupported", format!("the demo store has no `{}`", call.f())));
+        };
         let read_only = command.is_read_only();
         if let Err(error) = self.connected().await {
             return Completion::Fail(ErrorInfo::new("unreachable", format!("{}: {error}", self.node)));
@@ -103,22 +105,25 @@ impl Client for DemoClient {
     }
 }
 
-fn command_of(call: &Call) -> Command {
-    match call {
+/// The call as the store takes it; `None` if the store cannot do it.
+fn command_of(call: &Call) -> Option<Command> {
+    Some(match call {
         Call::Read { key, .. } => Command::Read { key: *key },
         Call::Write { key, value } => Command::Write { key: *key, value: *value },
         Call::Cas { key, expected, value } => Command::Cas { key: *key, expected: *expected, value: *value },
-        Call::Txn(mops) => Command::Txn { mops: mops.iter().map(micro_op_of).collect() },
-    }
+        Call::Txn(mops) => Command::Txn { mops: mops.iter().map(micro_op_of).collect::<Option<_>>()? },
+        _ => return None,
+    })
 }
 
-fn micro_op_of(mop: &Mop) -> MicroOp {
-    match *mop {
+fn micro_op_of(mop: &Mop) -> Option<MicroOp> {
+    Some(match *mop {
         Mop::Append { key, value } => MicroOp::Append { key, value },
         Mop::ReadList { key, .. } => MicroOp::ReadList { key },
         Mop::Write { key, value } => MicroOp::Write { key, value },
         Mop::Read { key, .. } => MicroOp::Read { key },
-    }
+        _ => return None,
+    })
 }
 
 fn completion_of(call: &Call, answer: Answer) -> Completion {

@@ -34,7 +34,7 @@ fn read_key(call: &Call) -> Option<i64> {
             [Mop::ReadList { key, .. }] => Some(*key),
             _ => None,
         },
-        Call::Write { .. } | Call::Cas { .. } => None,
+        _ => None,
     }
 }
 

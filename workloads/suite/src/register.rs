@@ -180,7 +180,7 @@ impl Generator for Register {
         let (key, seen) = match *call {
             Call::Read { key, value: Some(Some(value)) } => (key, value),
             Call::Write { key, value } | Call::Cas { key, value, .. } => (key, value),
-            Call::Read { .. } | Call::Txn(_) => return,
+            _ => return,
         };
         let Ok(index) = usize::try_from(key.rem_euclid(self.places.len() as i64)) else { return };
         let place = &mut self.places[index];

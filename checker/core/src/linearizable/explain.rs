@@ -87,7 +87,8 @@ impl Teller<'_> {
             Call::Read { value, .. } => format!("read of key {key} {by} → {}", seen(value.unwrap_or(None))),
             Call::Write { value, .. } => format!("write of {value} to key {key} {by}"),
             Call::Cas { expected, value, .. } => format!("cas of key {key} from {expected} to {value} {by}"),
-            Call::Txn(_) => format!("transaction {by}"),
+            // Only registers are judged here.
+            other => format!("{} of key {key} {by}", other.f()),
         };
         let end = match op.outcome {
             Outcome::Ok => format!("completed {}", self.completed(op)),
@@ -119,7 +120,7 @@ impl Teller<'_> {
         let wrote = |other: &Operation, outcome: Option<Outcome>| {
             let written = match other.call {
                 Call::Write { key, value } | Call::Cas { key, value, .. } => Some((key, value)),
-                Call::Read { .. } | Call::Txn(_) => None,
+                _ => None,
             };
             outcome.is_none_or(|outcome| other.outcome == outcome)
                 && written.is_some_and(|(at, put)| at == self.judged.key && put.to_string() == value)

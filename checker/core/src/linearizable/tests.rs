@@ -183,7 +183,7 @@ fn keys_are_judged_independently() {
                     Call::Cas { key: at, expected, value } => {
                         (*at, *expected, *value) = (key, *expected * 7 + 100, *value * 7 + 100);
                     }
-                    Call::Txn(_) => {}
+                    _ => {}
                 }
                 all.push(op);
             }

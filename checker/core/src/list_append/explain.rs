@@ -85,7 +85,7 @@ impl<'i, 'h> Narrator<'i, 'h> {
     fn let_line(&self, txn: u32, reasons: &[&Because]) -> String {
         let interest = |mop: &Mop| {
             reasons.iter().any(|reason| {
-                Some(mop.key()) == reason.key
+                mop.key() == reason.key
                     && match mop {
                         Mop::Append { value, .. } => [reason.value, reason.value_next].contains(&Some(*value)),
                         _ => true,
@@ -224,7 +224,7 @@ impl<'i, 'h> Narrator<'i, 'h> {
         let told = super::raw_words::words_raw(self, raw);
         let mut explanation = vec!["Let:".to_owned()];
         for (place, txn) in told.txns.iter().enumerate().take(8) {
-            let interest = |mop: &Mop| Some(mop.key()) == told.key;
+            let interest = |mop: &Mop| mop.key() == told.key;
             let line = words::operation(self.op(*txn), interest, &told.focus);
             explanation.push(format!("  T{} = {line}", place + 1));
         }

@@ -144,7 +144,7 @@ impl<'h> Index<'h> {
         for (txn, op) in ops.iter().enumerate() {
             let mops = mops(op);
             for (at, mop) in mops.iter().enumerate() {
-                let key = numbering.number(mop.key());
+                let Some(key) = mop.key().map(|key| numbering.number(key)) else { continue };
                 match mop {
                     Mop::Append { value, .. } => {
                         let intermediate = appends_later(mops, at);
@@ -159,7 +159,7 @@ impl<'h> Index<'h> {
                         let then_appends = ok && appends_later(mops, at) && first();
                         reads.push((key, Read { list, txn: txn as u32, ok, then_appends }));
                     }
-                    Mop::Write { .. } | Mop::Read { .. } => {}
+                    _ => {}
                 }
             }
         }
@@ -210,7 +210,7 @@ struct Numbering {
 
 impl Numbering {
     fn new(ops: &[Operation]) -> Self {
-        let all = || ops.iter().flat_map(mops).map(Mop::key);
+        let all = || ops.iter().flat_map(mops).filter_map(Mop::key);
         let (mut least, mut greatest, mut count) = (i64::MAX, i64::MIN, 0_u64);
         for key in all() {
             least = least.min(key);

@@ -138,7 +138,7 @@ fn within_transaction(narrator: &Narrator<'_, '_>, raw: &Raw) -> RawWords {
     };
     let op = narrator.op(txn);
     let read = mops(op).get(mop as usize);
-    let key = read.map(Mop::key).unwrap_or_default();
+    let key = read.and_then(Mop::key).unwrap_or_default();
     let result = match read {
         Some(Mop::ReadList { list, .. }) => list.as_deref().unwrap_or(&[]),
         _ => &[],

@@ -74,7 +74,8 @@ fn contradiction(mops: &[Mop], group: &[u32]) -> Option<(u32, Expected)> {
                 known_base = true;
                 since = NONE as usize;
             }
-            Mop::Write { .. } | Mop::Read { .. } => {}
+            // Not of a list.
+            _ => {}
         }
     }
     None

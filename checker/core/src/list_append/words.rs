@@ -40,6 +40,11 @@ pub(super) fn mop(outcome: Outcome, mop: &Mop, focus: &[i64]) -> String {
         },
         Mop::Write { key, value } => format!("write {value} to key {key}"),
         Mop::Read { key, .. } => format!("read register {key}"),
+        Mop::Send { key, value, .. } => format!("send {value} to log {key}"),
+        Mop::Poll { .. } => "poll".to_owned(),
+        Mop::Insert { key, value } => format!("insert {value} at key {key}"),
+        Mop::Delete { key } => format!("delete key {key}"),
+        Mop::ReadPredicate { .. } => "read by predicate".to_owned(),
     }
 }
 

@@ -398,9 +398,11 @@ fn rename(call: &mut Call, keys: &[i64], values: &[i64]) {
                         key_of(key);
                         seen(value);
                     }
+                    _ => {}
                 }
             }
         }
+        _ => {}
     }
 }
 

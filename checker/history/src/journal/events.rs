@@ -236,6 +236,7 @@ impl EventBuffer {
                     self.push_mop(mop, told);
                 }
             }
+            _ => self.push_scalars(F_NONE, 0, None, 0),
         }
         self.mop_ends.push(end(self.mop_f.len()));
     }
@@ -246,9 +247,10 @@ impl EventBuffer {
             Mop::ReadList { list, .. } => (MOP_READ_LIST, None, list.as_ref().filter(|_| told)),
             Mop::Write { value, .. } => (MOP_WRITE, Some(*value), None),
             Mop::Read { value, .. } => (MOP_READ, value.flatten().filter(|_| told), None),
+            _ => return,
         };
         self.mop_f.push(f);
-        self.mop_key.push(mop.key());
+        self.mop_key.push(mop.key().unwrap_or_default());
         self.mop_value.push(value);
         self.list_valid.push(list.is_some());
         self.list_items.extend_from_slice(list.map_or(&[], Vec::as_slice));

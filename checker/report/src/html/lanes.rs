@@ -60,7 +60,7 @@ pub(super) fn figure(finding: &Finding, ops: &[(String, &Operation)], input: &Re
 
 fn keys(op: &Operation) -> Vec<i64> {
     match &op.call {
-        Call::Txn(mops) => mops.iter().map(fissure_checker::Mop::key).collect(),
+        Call::Txn(mops) => mops.iter().filter_map(fissure_checker::Mop::key).collect(),
         call => call.key().into_iter().collect(),
     }
 }

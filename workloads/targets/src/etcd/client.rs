@@ -41,10 +41,16 @@ impl EtcdClient {
             Call::Read { key, .. } => read(etcd, reads, *key).await,
             Call::Write { key, value } => write(etcd, *key, *value).await,
             Call::Cas { key, expected, value } => cas(etcd, *key, *expected, *value).await,
+            Call::Txn(mops) if !txn::is_supported(mops) => Err(unsupported(call)),
             Call::Txn(mops) if txn::is_read_only(mops) => read_only(etcd, reads, mops).await,
             Call::Txn(mops) => optimistic(etcd, reads, mops).await,
+            other => Err(unsupported(other)),
         }
     }
+}
+
+fn unsupported(call: &Call) -> Refusal {
+    Refusal::definite("unsupported", format!("clients of etcd do not know this `{}`", call.f()))
 }
 
 #[async_trait]

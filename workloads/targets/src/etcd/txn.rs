@@ -17,11 +17,12 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// The key that a micro-operation touches.
-    pub(super) fn of(mop: &Mop) -> Self {
+    /// The key that a micro-operation touches; `None` if it is none that is supported.
+    pub(super) fn of(mop: &Mop) -> Option<Self> {
         match mop {
-            Mop::Append { key, .. } | Mop::ReadList { key, .. } => Key::List(*key),
-            Mop::Write { key, .. } | Mop::Read { key, .. } => Key::Register(*key),
+            Mop::Append { key, .. } | Mop::ReadList { key, .. } => Some(Key::List(*key)),
+            Mop::Write { key, .. } | Mop::Read { key, .. } => Some(Key::Register(*key)),
+            _ => None,
         }
     }
 
@@ -58,7 +59,7 @@ pub(super) struct Effect {
 
 /// Keys of a transaction, each once, in order.
 pub(super) fn keys(mops: &[Mop]) -> Vec<Key> {
-    let mut keys: Vec<Key> = mops.iter().map(Key::of).collect();
+    let mut keys: Vec<Key> = mops.iter().filter_map(Key::of).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -69,12 +70,17 @@ pub(super) fn is_read_only(mops: &[Mop]) -> bool {
     mops.iter().all(|mop| matches!(mop, Mop::Read { .. } | Mop::ReadList { .. }))
 }
 
-/// Performs `mops`, in order, on `snapshot`. A transaction sees its own writes.
+/// Whether every one of them is of a list or a register.
+pub(super) fn is_supported(mops: &[Mop]) -> bool {
+    mops.iter().all(|mop| Key::of(mop).is_some())
+}
+
+/// Performs `mops`, all of them supported, in order, on `snapshot`. A transaction sees its own writes.
 pub(super) fn apply(mops: &[Mop], snapshot: &Snapshot) -> Effect {
     let mut writes: BTreeMap<Key, Vec<i64>> = BTreeMap::new();
     let mut done = Vec::with_capacity(mops.len());
     for mop in mops {
-        let key = Key::of(mop);
+        let Some(key) = Key::of(mop) else { continue };
         let before = || snapshot.get(&key).map(|cell| cell.values.clone()).unwrap_or_default();
         done.push(match mop {
             Mop::Append { value, .. } => {
@@ -92,6 +98,8 @@ pub(super) fn apply(mops: &[Mop], snapshot: &Snapshot) -> Effect {
                 let values = writes.get(&key).cloned().unwrap_or_else(before);
                 Mop::Read { key: *number, value: Some(values.last().copied()) }
             }
+            // Has no key: see above.
+            _ => continue,
         });
     }
     Effect { mops: done, writes }

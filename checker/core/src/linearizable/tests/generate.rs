@@ -168,7 +168,7 @@ pub(super) fn long(dice: &mut Dice, count: usize, clients: usize, values: i64, c
                         ops[op].outcome = Outcome::Fail;
                     }
                 }
-                Call::Txn(_) => {}
+                _ => {}
             }
             continue;
         }

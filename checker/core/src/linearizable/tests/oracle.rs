@@ -14,7 +14,7 @@ fn step(op: &Operation, state: Option<i64>) -> Option<Option<i64>> {
         Call::Write { value, .. } => Some(Some(value)),
         Call::Cas { expected, .. } if op.outcome == Outcome::Fail => (state != Some(expected)).then_some(state),
         Call::Cas { expected, value, .. } => (state == Some(expected)).then_some(Some(value)),
-        Call::Txn(_) => None,
+        _ => None,
     }
 }
 
