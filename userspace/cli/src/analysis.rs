@@ -279,8 +279,8 @@ fn is_on(row: &InjectionRow, connection: &ConnectionRow) -> bool {
 
 /// Operations by f and outcome.
 #[must_use]
-pub(crate) fn counts_by_f(history: &History) -> BTreeMap<&'static str, [u64; 3]> {
-    let mut counts: BTreeMap<&'static str, [u64; 3]> = BTreeMap::new();
+pub(crate) fn counts_by_f(history: &History) -> BTreeMap<&str, [u64; 3]> {
+    let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     for op in history.ops() {
         counts.entry(op.call.f()).or_default()[op.outcome as usize] += 1;
     }

@@ -1,13 +1,14 @@
 //! What a machine needs beyond rustup's stable toolchain and a C compiler, and how it is fetched.
 //!
-//! Everything goes into one directory (`FISSURE_TOOLS`, or `fissure/tools` in the user's cache), each thing into a
-//! directory that carries its version and appears by a rename once it is complete. Nothing is installed over the system
-//! or into the user's toolchain; deleting the directory undoes all of it.
+//! Everything goes into one directory (`FISSURE_TOOLS`, or `fissure/tools` in the user's cache), the packages of Python
+//! into the target directory; each thing into a directory that carries its version and appears by a rename once it is
+//! complete. Nothing is installed over the system or into the user's toolchain; deleting the directories undoes all of it.
 
 mod core_sources;
 mod debian;
 mod linker;
 mod programs;
+mod python;
 
 use crate::{
     CANNOT_RUN_HERE, process,
@@ -46,6 +47,8 @@ pub(crate) struct Tools {
     pub(crate) linker: Option<PathBuf>,
     /// The toolchain that builds eBPF programs.
     pub(crate) toolchain: Option<Toolchain>,
+    /// A Python with the packages that tests compare with.
+    pub(crate) python: Option<PathBuf>,
     /// Programs of the system that are neither installed nor fetched.
     pub(crate) missing_programs: Vec<&'static str>,
 }
@@ -57,6 +60,7 @@ impl Tools {
             path: programs::fetched_dirs(repo).into_iter().collect(),
             linker: linker::find(repo),
             toolchain: core_sources::find(repo)?,
+            python: python::find(repo),
             missing_programs: programs::missing(repo),
         })
     }
@@ -71,6 +75,9 @@ impl Tools {
             }
         }
         command.env("PATH", path);
+        if let Some(python) = &self.python {
+            command.env("FISSURE_PYTHON", python);
+        }
         if std::env::var_os("PROTOC").is_none() {
             command.env("PROTOC", protoc()?);
         }
@@ -105,6 +112,7 @@ pub(crate) fn run(repo: &Repo, no_install: bool) -> Result<ExitCode> {
 pub(crate) fn ensure(repo: &Repo, no_install: bool) -> Result<bool> {
     let mut needs = vec![linker::need(repo), core_sources::need(repo)?];
     needs.extend(programs::needs(repo));
+    needs.push(python::need(repo));
     for need in &needs {
         match &need.state {
             State::Found(place) => eprintln!("  found    {:<30} {}", need.what, place.display()),
@@ -126,6 +134,7 @@ pub(crate) fn ensure(repo: &Repo, no_install: bool) -> Result<bool> {
         ("bpf-linker", linker::ensure(repo)),
         ("core's sources", core_sources::ensure(repo)),
         ("system programs", programs::ensure(repo)),
+        ("python", python::ensure(repo)),
     ] {
         if process::interrupted() {
             anyhow::bail!("interrupted");

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Features that make test targets appear, and nothing else; `etcd` brings the adapter that they test.
-const TEST_FEATURES: [&str; 4] = ["privileged", "etcd-server", "shared-histories", "etcd"];
+const TEST_FEATURES: [&str; 5] = ["privileged", "etcd-server", "shared-histories", "python", "etcd"];
 
 /// Longest time for one binary; a test that hangs must not hang everything.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -28,6 +28,8 @@ pub(super) enum Group {
     Plain,
     /// Recorded histories beside the checkout.
     Histories,
+    /// A Python with other readers of Parquet, and an S3 server.
+    Python,
     /// An etcd.
     Etcd,
     /// Root.
@@ -120,6 +122,7 @@ impl Binary {
         match () {
             () if self.requires("privileged") => Group::Privileged,
             () if self.requires("etcd-server") => Group::Etcd,
+            () if self.requires("python") => Group::Python,
             () if self.requires("shared-histories") => Group::Histories,
             () => Group::Plain,
         }
@@ -145,11 +148,14 @@ impl Binary {
         let needed: &[&str] = match self.group() {
             Group::Privileged => &["ip", "tc", "nft", "bpftool"],
             Group::Etcd => &["etcd"],
-            Group::Plain | Group::Histories => &[],
+            Group::Plain | Group::Histories | Group::Python => &[],
         };
         let missing: Vec<&str> = needed.iter().copied().filter(|name| tools.missing_programs.contains(name)).collect();
         if !missing.is_empty() {
             return Some(format!("needs {} (`cargo xtask setup`)", missing.join(", ")));
+        }
+        if self.requires("python") && tools.python.is_none() {
+            return Some("needs packages of Python (`cargo xtask setup`)".to_owned());
         }
         let histories = repo.root.join("../shared/histories");
         (self.requires("shared-histories") && !histories.is_dir())

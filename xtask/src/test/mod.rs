@@ -2,7 +2,7 @@
 //!
 //! The steps share one build. Tests that need something are found by the cargo features that their targets require:
 //! `privileged` (root, the eBPF object, the programs of the lab), `etcd-server` (etcd), `shared-histories` (a folder of
-//! recorded histories beside the checkout). What cannot run is listed and counted as skipped, with the reason.
+//! recorded histories beside the checkout), `python` (packages of PyPI). What cannot run is listed and counted as skipped, with the reason.
 
 mod binaries;
 mod tally;
@@ -54,6 +54,8 @@ enum Step {
     Doc,
     /// Recorded histories beside the checkout
     Histories,
+    /// Other readers of the same files, and an S3 server (DuckDB, Polars, pandas, moto)
+    Python,
     /// A real etcd on the loopback interface
     Etcd,
     /// Root: kernel, labs, whole runs
@@ -72,6 +74,7 @@ impl Step {
         match self {
             Step::Unit => Some(Group::Plain),
             Step::Histories => Some(Group::Histories),
+            Step::Python => Some(Group::Python),
             Step::Etcd => Some(Group::Etcd),
             Step::Privileged => Some(Group::Privileged),
             _ => None,
@@ -98,7 +101,8 @@ impl Step {
 pub(crate) fn run(repo: &Repo, args: &TestArgs) -> Result<ExitCode> {
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| step.is_wanted(args)).collect();
     println!("plan: {}", steps.iter().map(|step| step.name()).collect::<Vec<_>>().join(", "));
-    let needs_tools = steps.iter().any(|step| matches!(step, Step::Object | Step::Etcd | Step::Privileged));
+    let needs_tools =
+        steps.iter().any(|step| matches!(step, Step::Object | Step::Python | Step::Etcd | Step::Privileged));
     if needs_tools {
         println!("\nsetup");
         setup::ensure(repo, args.install.no_install)?;
@@ -150,7 +154,7 @@ impl Session<'_> {
                 Ok(if complete { Tally::passed(1) } else { Tally::failed("build: not every test compiles".to_owned()) })
             }
             Step::Doc => binaries::doc_tests(self.repo, &self.tools),
-            Step::Unit | Step::Histories | Step::Etcd | Step::Privileged => self.tests(step),
+            Step::Unit | Step::Histories | Step::Python | Step::Etcd | Step::Privileged => self.tests(step),
         }
     }
 
