@@ -80,7 +80,8 @@ pub type Witness = BTreeMap<i64, Vec<u64>>;
 /// Judges the single-register operations of a history; transactions in it are not looked at.
 ///
 /// The answer is `unknown` with the reason `NOTHING_CHECKED` if there is no such operation, `NO_OK_READS` if none of them
-/// saw a value, `BUDGET_SPENT` if a key could not be decided within the budget.
+/// saw a value, `NO_REAL_TIME_ORDER` if the history knows only the order within processes, `BUDGET_SPENT` if a key could
+/// not be decided within the budget.
 #[must_use]
 pub fn check_register(history: &History, options: &Options) -> CheckResult {
     check(history, options, false).0
@@ -124,6 +125,11 @@ fn check(history: &History, options: &Options, witness: bool) -> (CheckResult, W
     let by_key = partition(history);
     if by_key.is_empty() {
         let reason = Reason::new("NOTHING_CHECKED", "the history has no operation on a register");
+        return (CheckResult::unknown(CHECKER, "linearizable", reason), Witness::new());
+    }
+    if !history.has_real_time_order() {
+        let text = "the history knows nothing of real time, which linearizability is about";
+        let reason = Reason::new("NO_REAL_TIME_ORDER", text);
         return (CheckResult::unknown(CHECKER, "linearizable", reason), Witness::new());
     }
     let judged = judge_all(history, &by_key, options, witness);

@@ -67,7 +67,8 @@ impl Default for Options {
 /// `invalid`. Process and real-time order count as far as the model relies on them. `unknown` answers carry one of:
 /// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of appends and list reads),
 /// `DUPLICATE_APPENDS` (one value appended to one key twice), `NO_OK_READS` (nothing was observed),
-/// `MODEL_NOT_DECIDABLE` (no anomaly of transactions speaks about the model), `TOO_LARGE`.
+/// `MODEL_NOT_DECIDABLE` (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model is about
+/// real time, and the history knows only the order within processes), `TOO_LARGE`.
 ///
 /// Time and memory are close to linear in the history.
 #[must_use]
@@ -87,7 +88,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     let KeyFacts { dependencies, found: of_keys, first_seen } = keys::examine(&index, &end);
     drop(end);
     found.extend(of_keys);
-    let cycles = find_cycles(history, &dependencies, &first_seen, options.model.order());
+    let cycles = find_cycles(history, &dependencies, &first_seen, known_order(history, options.model));
     let edges = dependencies.ww.len() + dependencies.wr.len() + dependencies.rw.len();
     drop(dependencies);
 
@@ -98,7 +99,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     CheckResult {
         checker: NAME.to_owned(),
         model: model.to_owned(),
-        verdict: verdict(options.model, &anomaly_types, &index),
+        verdict: verdict(history, options.model, &anomaly_types, &index),
         ops_checked: ops.len() as u64,
         reads_checked: index.ok_reads,
         partitions: index.keys.len() as u64,
@@ -227,7 +228,13 @@ fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usi
     (*count <= most as u64).then_some(*count - 1)
 }
 
-fn verdict(model: Model, anomaly_types: &BTreeSet<String>, index: &Index<'_>) -> Verdict {
+/// The order that the model relies on, as far as the history knows it.
+fn known_order(history: &History, model: Model) -> Order {
+    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
+    model.order().min(known)
+}
+
+fn verdict(history: &History, model: Model, anomaly_types: &BTreeSet<String>, index: &Index<'_>) -> Verdict {
     let proscribed = model.proscribed();
     let mut verdict = Verdict::valid();
     if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
@@ -236,6 +243,10 @@ fn verdict(model: Model, anomaly_types: &BTreeSet<String>, index: &Index<'_>) ->
     if !model.is_decidable() {
         let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
+    }
+    if known_order(history, model) < model.order() {
+        let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
+        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
     }
     if index.ok_reads == 0 {
         let text = "no transaction with a read completed ok: nothing was observed";

@@ -383,6 +383,7 @@ pub struct History {
     ops: Vec<Operation>,
     origin_ns: i64,
     names: Arc<Names>,
+    sessions_only: bool,
 }
 
 /// A history that breaks an invariant of this module.
@@ -440,7 +441,7 @@ impl History {
         check_sequence_numbers(&ops)?;
         check_processes(&ops)?;
         let origin_ns = ops.first().map_or(0, |op| op.invoke_ns);
-        Ok(Self { ops, origin_ns, names: Arc::default() })
+        Ok(Self { ops, origin_ns, ..Self::default() })
     }
 
     /// The same history, with the times in its explanations counted from `origin_ns` (CLOCK_MONOTONIC), such as the
@@ -448,6 +449,20 @@ impl History {
     #[must_use]
     pub fn with_origin(self, origin_ns: i64) -> Self {
         Self { origin_ns, ..self }
+    }
+
+    /// The same history, and whether the order of its events is that of real time. Otherwise only the order within each
+    /// process is known, and checkers do not rely on more.
+    #[must_use]
+    pub fn with_real_time_order(self, known: bool) -> Self {
+        Self { sessions_only: !known, ..self }
+    }
+
+    /// Whether the order of its events is that of real time: what completed before another operation was invoked
+    /// happened before it. True unless [`with_real_time_order`](Self::with_real_time_order) said otherwise.
+    #[must_use]
+    pub fn has_real_time_order(&self) -> bool {
+        !self.sessions_only
     }
 
     /// The same history, with what its integers stand for.
@@ -486,12 +501,12 @@ impl History {
         self.ops.is_empty()
     }
 
-    /// The operations that `keep` accepts, as a history of its own with the `op_id`s, the origin and the names of this
-    /// one.
+    /// The operations that `keep` accepts, as a history of its own with the `op_id`s, the origin, the names and the
+    /// order of this one.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Operation) -> bool) -> Self {
         let ops = self.ops.iter().filter(|op| keep(op)).cloned().collect();
-        Self { ops, origin_ns: self.origin_ns, names: self.names.clone() }
+        Self { ops, origin_ns: self.origin_ns, names: self.names.clone(), sessions_only: self.sessions_only }
     }
 }
 

@@ -105,6 +105,15 @@ fn nothing_read_is_unknown() {
 }
 
 #[test]
+fn nothing_is_said_without_an_order_in_real_time() {
+    let history = History::new(vec![write(0, 1, 0, 1), read(1, Some(2), 2, 3)]).unwrap();
+    assert!(check_register(&history, &Options::default()).is_invalid());
+    let result = check_register(&history.with_real_time_order(false), &Options::default());
+    assert_eq!(result.verdict.validity, Validity::Unknown);
+    assert_eq!(result.verdict.reasons[0].code, "NO_REAL_TIME_ORDER");
+}
+
+#[test]
 fn a_stale_read_is_named() {
     let mut stale = read(3, Some(3), 6, 7);
     stale.node = Some("n1".into());

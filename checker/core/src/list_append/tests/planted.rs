@@ -123,6 +123,23 @@ fn skews_that_only_real_time_shows() {
 }
 
 #[test]
+fn a_history_that_knows_no_real_time_shows_none_of_it() {
+    let fork = ["p0 0..1 ok a1=1", "p0 2..3 ok r2=[]", "p1 4..5 ok a2=1", "p1 6..7 ok r1=[]"];
+    let known = history(&fork);
+    let unknown = known.clone().with_real_time_order(false);
+    assert_eq!(types(&check_as(&unknown, STRICT)), ["G-nonadjacent-item-process"]);
+    assert_eq!(check_as(&unknown, STRICT).verdict.reasons[0].code, "NO_REAL_TIME_ORDER");
+    assert!(check_as(&unknown, STRICT).is_invalid());
+    let serializable = |history| check_as(history, "serializable").verdict.validity;
+    assert_eq!(serializable(&unknown), Validity::Valid);
+    assert_eq!(serializable(&known), Validity::Valid);
+    // Nothing found, and nothing to be said about a strict model.
+    let adjacent = history(&["p0 0..5 ok a1=1 r2=[]", "p1 1..2 ok a2=1", "p2 3..4 ok r1=[]"]);
+    let result = check_as(&adjacent.with_real_time_order(false), STRICT);
+    assert_eq!((result.verdict.validity, types(&result).len()), (Validity::Unknown, 0));
+}
+
+#[test]
 fn aborted_intermediate_and_garbage_reads() {
     assert_types(&["p0 0..1 fail a1=1", "p1 2..3 ok r1=[1]"], STRICT, &["G1a"]);
     assert_types(&["p0 0..1 fail a1=1", "p1 2..3 ok a1=2", "p1 4..5 ok r1=[1,2]"], STRICT, &["G1a", "dirty-update"]);
