@@ -13,6 +13,8 @@
 mod error;
 mod findings;
 mod format;
+mod functions;
+mod interval;
 mod script;
 mod session;
 mod suggest;
@@ -21,5 +23,6 @@ mod views;
 
 pub use error::SqlError;
 pub use format::{Format, format};
+pub use functions::{TableFunctionDoc, table_functions};
 pub use script::split_statements;
 pub use session::{Column, Relation, Session};

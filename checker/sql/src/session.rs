@@ -1,11 +1,12 @@
 //! The session: a run opened for questions.
 
 use crate::error::{Known, SqlError};
-use crate::{findings, tables, views};
+use crate::{findings, functions, tables, views};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use fissure_history::{Error, Manifest, RunDir, RunState, Table, read};
@@ -68,7 +69,12 @@ impl Session {
             .map_err(|source| SqlError::Runtime { source })?;
         let config =
             SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("fissure", "run");
-        let context = SessionContext::new_with_config(config);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_physical_optimizer_rules(functions::physical_rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
         let mut session = Self { context, runtime: Some(runtime), run, relations: Vec::new(), notes: Vec::new() };
         session.register_tables(&manifest)?;
         session.register_findings()?;
@@ -192,7 +198,9 @@ impl Session {
 
     fn register_views(&mut self, manifest: &Manifest) -> Result<(), SqlError> {
         let started_ns = (manifest.started_ns > 0).then_some(manifest.started_ns);
-        for view in views::all(started_ns) {
+        let shape = views::Shape { many: false, started_ns };
+        functions::register(&self.context, &shape);
+        for view in views::all(&shape) {
             let create = format!("CREATE VIEW {} AS {}", view.name, view.sql);
             let schema = self.block_on(async {
                 self.context.sql(&create).await.map_err(|error| internal(&error))?;

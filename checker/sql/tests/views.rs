@@ -48,11 +48,11 @@ fn operations_are_laid_beside_the_faults_they_overlap() {
 fn an_operation_gets_the_injections_on_its_own_connection_while_it_was_in_flight() {
     let run = SmallRun::sealed();
     expect![[r#"
-        op_id,process,node,f,key,outcome,invoke_ns,complete_ns,t_ns,ms_after_invoke,fault_id,rule_id,host,src_host,src_addr,src_port,dst_host,dst_addr,dst_port,direction,tcp_flags,length
-        0,0,n1,write,7,ok,1000,2000,1000,0.0,1,4,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
-        0,0,n1,write,7,ok,1000,2000,2000,0.001,1,4,n1,n1,10.0.0.1,2379,c1,10.0.0.9,40001,reply,24,60
-        1,1,n2,read,7,fail,1500,3500,2000,0.0005,1,4,n1,c1,10.0.0.9,40002,n2,10.0.0.2,2379,request,24,60
-        2,0,n1,read,7,info,3000,,5000000,4.997,1,4,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
+        op_id,process,node,f,key,outcome,invoke_ns,complete_ns,t_ns,ms_after_invoke,fault_id,rule_id,action,host,src_host,src_addr,src_port,dst_host,dst_addr,dst_port,direction,tcp_flags,length
+        0,0,n1,write,7,ok,1000,2000,1000,0.0,1,4,drop,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
+        0,0,n1,write,7,ok,1000,2000,2000,0.001,1,4,drop,n1,n1,10.0.0.1,2379,c1,10.0.0.9,40001,reply,24,60
+        1,1,n2,read,7,fail,1500,3500,2000,0.0005,1,4,drop,n1,c1,10.0.0.9,40002,n2,10.0.0.2,2379,request,24,60
+        2,0,n1,read,7,info,3000,,5000000,4.997,1,4,drop,n1,c1,10.0.0.9,40001,n1,10.0.0.1,2379,request,24,60
     "#]]
     .assert_eq(&lines(&run.open(), "select * from op_injections order by op_id, t_ns"));
 }
@@ -103,15 +103,15 @@ fn findings_come_from_the_results() {
 }
 
 #[test]
-fn op_injections_is_joined_on_equality() {
+fn op_injections_is_a_join_on_intervals_and_equality() {
     let run = SmallRun::sealed();
     let batches = run.open().query("explain select * from op_injections").unwrap();
     let plan = fissure_sql::format(&batches, fissure_sql::Format::Table { limit: 0 }).unwrap();
     assert!(!plan.contains("NestedLoopJoin"), "{plan}");
-    assert!(plan.matches("HashJoinExec").count() >= 2, "{plan}");
-    for key in ["conn_cookie", "src_addr", "src_port", "dst_addr", "dst_port", "slice"] {
-        let joined = plan.lines().any(|line| line.contains("HashJoinExec") && line.contains(&format!("({key}@")));
-        assert!(joined, "{key} is no key of a hash join:\n{plan}");
+    let joined = |join: &str, key: &str| plan.lines().any(|line| line.contains(join) && line.contains(key));
+    assert!(joined("IntervalJoinExec", "conn_cookie@"), "{plan}");
+    for key in ["src_addr", "src_port", "dst_addr", "dst_port"] {
+        assert!(joined("HashJoinExec", &format!("({key}@")), "{key} is no key of a hash join:\n{plan}");
     }
 }
 
@@ -143,9 +143,9 @@ fn op_injections_keeps_its_pace_on_few_connections() {
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
-/// The slices of time are only there for speed: without them the same rows come out.
+/// However it is planned, it is this plain join.
 #[test]
-fn op_injections_is_the_join_without_slices() {
+fn op_injections_is_the_plain_join() {
     const PLAIN: &str = "
         select o.op_id, i.t_ns, i.src_port from ops o join connections c on o.conn_cookie = c.conn_cookie join injections i
           on (i.src_addr = c.local_addr and i.src_port = c.local_port
@@ -160,7 +160,7 @@ fn op_injections_is_the_join_without_slices() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
-        // From a few ns, where a slice is one ns wide, to seconds.
+        // From a few ns, where many moments are the same, to seconds.
         let length = [8, 3_000, 1_000_000_007][seed as usize % 3];
         let run = common::run(|recorder| {
             for connection in 0..3 {
