@@ -175,7 +175,7 @@ fn check(history: &History, options: &Options, witness: bool) -> (CheckResult, W
         findings,
         evidence: evidence(&judged, reads_checked),
     };
-    (result, witnesses)
+    (result.told_with(history.names()), witnesses)
 }
 
 fn op_id(history: &History, key: &KeyHistory, op: u32) -> u64 {

@@ -109,6 +109,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
         also_not: owned(also_not),
         findings: told.findings,
     }
+    .told_with(history.names())
 }
 
 /// Histories about which nothing can be said.

@@ -70,7 +70,12 @@ pub(crate) fn is_hostile(c: char) -> bool {
 }
 
 /// What an operation asked and was told: `read key 7 → 3`.
-pub(crate) fn call(op: &Operation) -> String {
+pub(crate) fn call(op: &Operation, input: &ReportInput) -> String {
+    input.history.names().told(&numbers(op)).into_owned()
+}
+
+/// The same, with the integers that stand for names.
+fn numbers(op: &Operation) -> String {
     match &op.call {
         Call::Read { key, value } => format!("read key {key}{}", told(op.outcome, *value)),
         Call::Write { key, value } => format!("write {value} to key {key}"),

@@ -85,7 +85,7 @@ fn operations(finding: &Finding, ops: &[(String, &Operation)], input: &ReportInp
                         td class="number" { (op.complete_ns.map_or("-".to_owned(), at)) }
                         td { (op.outcome.name()) @if let Some(code) = &op.error_code { " (" (printable(code)) ")" } }
                         td { (input.phases.get(op.op_id as usize).map_or("-".to_owned(), |phase| printable(phase))) }
-                        td class="wide" { (cut(&words::call(op), 600)) }
+                        td class="wide" { (cut(&words::call(op, input), 600)) }
                     }
                 }
             } }

@@ -182,7 +182,14 @@ impl<'a> Scene<'a> {
         let error = op.error_code.as_deref().map_or(String::new(), |code| format!(" ({code})"));
         let end = op.complete_ns.map_or("no completion".to_owned(), |ns| format!("{} s", words::seconds(ns - zero)));
         let (start, outcome) = (words::seconds(op.invoke_ns - zero), op.outcome.name());
-        cut(&printable(&format!("op {}, {outcome}{error}, {start} s – {end}: {}", op.op_id, words::call(op))), 400)
+        cut(
+            &printable(&format!(
+                "op {}, {outcome}{error}, {start} s – {end}: {}",
+                op.op_id,
+                words::call(op, self.input)
+            )),
+            400,
+        )
     }
 
     /// The names of the finding's operations above their boxes; those that would meet are left to the table.
@@ -192,7 +199,7 @@ impl<'a> Scene<'a> {
         for (name, op) in self.ops {
             let Some(lane) = self.lane(op.process) else { continue };
             let at = self.x(op.invoke_ns);
-            for text in [format!("{name}: {}", cut(&words::call(op), 46)), name.clone()] {
+            for text in [format!("{name}: {}", cut(&words::call(op, self.input), 46)), name.clone()] {
                 let text = printable(&text);
                 let width = text.chars().count() as f64 * 6.3;
                 let left = if at + width > RIGHT { (RIGHT - width).max(LEFT) } else { at };

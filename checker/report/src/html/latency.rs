@@ -382,7 +382,7 @@ fn rings(input: &ReportInput, axis: &Axis, scale: &Scale) -> Markup {
             if let Some(ns) = latency(op)
                 && drawn.insert(op.op_id)
             {
-                let title = printable(&format!("{} {name}: {}", finding.id, words::call(op)));
+                let title = printable(&format!("{} {name}: {}", finding.id, words::call(op, input)));
                 marks.push((axis.x(op.invoke_ns - input.started_ns), scale.y(ns), title, super::anchor(&finding.id)));
             }
         }

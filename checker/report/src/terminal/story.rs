@@ -98,7 +98,7 @@ fn op_cells(name: &str, op: &Operation, input: &ReportInput) -> [String; 5] {
         (Some(code), outcome) => format!("{outcome} ({code})"),
         (None, outcome) => outcome.to_owned(),
     };
-    [name, format!("process {} on {node}", op.process), time, outcome, cut(&words::call(op), 100)]
+    [name, format!("process {} on {node}", op.process), time, outcome, cut(&words::call(op, input), 100)]
 }
 
 /// Faults that were in force while the operations ran, or the last before them.
