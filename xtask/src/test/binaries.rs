@@ -40,8 +40,6 @@ pub(super) enum Group {
 #[derive(Debug, Default)]
 pub(super) struct Binaries {
     list: Vec<Binary>,
-    /// Whether everything compiled.
-    pub(super) complete: bool,
 }
 
 impl Binaries {
@@ -70,23 +68,47 @@ pub(super) fn features(repo: &Repo) -> String {
     repo.packages.iter().flat_map(of).collect::<Vec<_>>().join(",")
 }
 
-/// Compiles every test and every binary of the workspace; goes on where something does not compile.
-pub(super) fn build(repo: &Repo, tools: &Tools) -> Result<Binaries> {
+/// Compiles everything in the workspace; goes on where something does not compile.
+///
+/// clippy-driver compiles the workspace's own packages: it is rustc with more lints. `cargo clippy` beside `cargo build`
+/// would go through every dependency twice, and the largest of them takes minutes.
+pub(super) fn build(repo: &Repo, tools: &Tools) -> Result<(Binaries, Tally)> {
     let features = features(repo);
-    let mut command =
-        repo.cargo(&["build", "--workspace", "--tests", "--bins", "--keep-going", "--features", &features]);
-    command.arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
+    let mut command = repo.cargo(&["build", "--workspace", "--all-targets", "--keep-going", "--features", &features]);
+    command.arg("--message-format=json").stdin(Stdio::null());
     tools.apply(&mut command)?;
-    let mut list = Vec::new();
+    let lints = lint(&mut command);
+    let (mut list, mut warnings) = (Vec::new(), 0);
     let status = process::each_line(&mut command, |line| {
-        if let Ok(message) = serde_json::from_str::<Value>(line)
-            && message["profile"]["test"] == true
-        {
+        let Ok(message) = serde_json::from_str::<Value>(line) else { return };
+        if message["reason"] == "compiler-message" {
+            eprint!("{}", message["message"]["rendered"].as_str().unwrap_or_default());
+            warnings += usize::from(message["message"]["level"] == "warning");
+        } else if message["profile"]["test"] == true {
             list.extend(Binary::parse(repo, &message));
         }
     })?;
     list.sort_by(|a, b| (&a.package.name, &a.kind, &a.target).cmp(&(&b.package.name, &b.kind, &b.target)));
-    Ok(Binaries { list, complete: status.success() })
+    let mut tally = match status.success() {
+        true => Tally::passed(1),
+        false => Tally::failed("build: not everything compiles".to_owned()),
+    };
+    tally.merge(match (lints, warnings) {
+        (false, _) => Tally::skipped(1, "clippy is not installed (rustup component add clippy)".to_owned()),
+        (true, 0) => Tally::passed(1),
+        (true, count) => Tally::failed(format!("clippy: {count} warnings, see above")),
+    });
+    Ok((Binaries { list }, tally))
+}
+
+/// Lets clippy-driver compile the packages of the workspace, if it is installed. Every build of a test run must do the
+/// same: cargo builds anew what another compiler has built.
+fn lint(command: &mut Command) -> bool {
+    let there = Command::new("clippy-driver").arg("--version").output().is_ok_and(|output| output.status.success());
+    if there {
+        command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    }
+    there
 }
 
 /// The examples in the documentation; cargo compiles and runs them itself.
@@ -94,6 +116,7 @@ pub(super) fn doc_tests(repo: &Repo, tools: &Tools) -> Result<Tally> {
     let features = features(repo);
     let mut command = repo.cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--features", &features]);
     tools.apply(&mut command)?;
+    lint(&mut command);
     let log = log_of(repo, "doc")?;
     let ended = process::logged(&mut command, &log, LIMIT)?;
     Ok(read_log("doc", &log, &ended))
