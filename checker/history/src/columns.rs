@@ -4,13 +4,14 @@
 //! and strict about what it holds: every error names the file, the row and the column.
 
 use crate::error::Error;
-use crate::rows::{ClockRow, ConnectionKind, ConnectionRow, Direction, FaultRow, InjectionRow, NodeRow};
-use crate::schema::Table;
+use crate::rows::{ClockRow, ConnectionKind, ConnectionRow, Direction, FaultRow, InjectionRow, NameRow, NodeRow};
+use crate::schema::{SCHEMA_VERSION, Table, VERSION_KEY};
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
     new_null_array,
 };
-use arrow::datatypes::{Field, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
@@ -39,12 +40,27 @@ pub(crate) trait TableRow: Sized {
     }
 }
 
+/// Refuses a batch that says that it was written by a newer version.
+pub(crate) fn check_version(batch: &RecordBatch, file: &Path) -> Result<(), Error> {
+    match batch.schema_ref().metadata().get(VERSION_KEY).and_then(|version| version.parse().ok()) {
+        Some(found) if found > SCHEMA_VERSION => {
+            Err(Error::NewerSchema { path: file.to_owned(), found, known: SCHEMA_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The batch with exactly the columns of `schema`: others are dropped, missing optional ones are null, other physical
-/// types are cast.
+/// types are cast, inside of lists and structs as well. The version that the batch states is kept.
 pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef, file: &Path) -> Result<RecordBatch, Error> {
     let columns =
         schema.fields().iter().map(|field| conform_column(batch, field, file)).collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(schema.clone(), columns).map_err(Error::format(file))
+    let mut metadata = schema.metadata().clone();
+    if let Some(version) = batch.schema_ref().metadata().get(VERSION_KEY) {
+        metadata.insert(VERSION_KEY.to_owned(), version.clone());
+    }
+    let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
+    RecordBatch::try_new(schema, columns).map_err(Error::format(file))
 }
 
 fn conform_column(batch: &RecordBatch, field: &Field, file: &Path) -> Result<ArrayRef, Error> {
@@ -55,19 +71,56 @@ fn conform_column(batch: &RecordBatch, field: &Field, file: &Path) -> Result<Arr
         }
         return Err(wrong(format!("missing; expected {}", field.data_type())));
     };
-    let column = if column.data_type() == field.data_type() {
-        column.clone()
-    } else {
-        let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
-        arrow::compute::cast_with_options(column, field.data_type(), &options)
-            .map_err(|error| wrong(format!("{error}; expected {}", field.data_type())))?
-    };
+    let column = conform_array(column, field.data_type())
+        .map_err(|error| wrong(format!("{error}; expected {}", field.data_type())))?;
     if !field.is_nullable() && column.null_count() > 0 {
         let row = (0..column.len()).find(|&row| column.is_null(row)).unwrap_or_default() as u64;
         let detail = "null, but the column must have a value".to_owned();
         return Err(Error::Cell { path: file.to_owned(), row, column: field.name().clone(), detail });
     }
     Ok(column)
+}
+
+/// The array as `wanted`.
+fn conform_array(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == wanted {
+        return Ok(array.clone());
+    }
+    match wanted {
+        DataType::List(item) => {
+            let lists = match array.data_type() {
+                DataType::List(_) => array.clone(),
+                DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                    arrow::compute::cast(array, &DataType::List(item.clone()))?
+                }
+                other => return Err(ArrowError::CastError(format!("{other} is not a list"))),
+            };
+            let lists = lists.as_list::<i32>();
+            let items = conform_array(lists.values(), item.data_type())?;
+            Ok(Arc::new(ListArray::try_new(item.clone(), lists.offsets().clone(), items, lists.nulls().cloned())?))
+        }
+        DataType::Struct(fields) => {
+            let Some(structs) = array.as_struct_opt() else {
+                return Err(ArrowError::CastError(format!("{} is not a struct", array.data_type())));
+            };
+            let field = |field: &Arc<Field>| match structs.column_by_name(field.name()) {
+                Some(column) => conform_array(column, field.data_type()),
+                None if field.is_nullable() => Ok(new_null_array(field.data_type(), structs.len())),
+                None => Err(ArrowError::CastError(format!("its field {} is missing", field.name()))),
+            };
+            let columns = fields.iter().map(field).collect::<Result<Vec<_>, _>>()?;
+            Ok(Arc::new(StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                structs.nulls().cloned(),
+                structs.len(),
+            )?))
+        }
+        plain => {
+            let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
+            arrow::compute::cast_with_options(array, plain, &options)
+        }
+    }
 }
 
 /// The columns of a batch that conforms to a table's schema.
@@ -422,5 +475,19 @@ impl TableRow for ClockRow {
     fn from_columns(columns: &Columns<'_>) -> Result<Vec<Self>, Error> {
         let (t_ns, wall_ns) = (columns.int("t_ns")?, columns.int("wall_ns")?);
         Ok((0..columns.rows()).map(|row| ClockRow { t_ns: t_ns.value(row), wall_ns: wall_ns.value(row) }).collect())
+    }
+}
+
+impl TableRow for NameRow {
+    const TABLE: Table = Table::Names;
+
+    fn to_columns(rows: &[Self]) -> Vec<ArrayRef> {
+        vec![ints(rows.iter().map(|row| row.id)), texts(rows.iter().map(|row| &*row.text))]
+    }
+
+    fn from_columns(columns: &Columns<'_>) -> Result<Vec<Self>, Error> {
+        let (id, text) = (columns.int("id")?, columns.text("text")?);
+        let row = |row| NameRow { id: id.value(row), text: Arc::from(text.value(row)) };
+        Ok((0..columns.rows()).map(row).collect())
     }
 }

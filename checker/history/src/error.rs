@@ -105,6 +105,12 @@ pub enum Error {
         /// What cannot be.
         detail: String,
     },
+    /// There is a history already.
+    #[error("{} exists already: name another folder, or remove it", path.display())]
+    Exists {
+        /// The folder of its tables.
+        path: PathBuf,
+    },
     /// The run is still going on.
     #[error("the run in {} is still going on, in process {pid}: end it first (Ctrl-C, or `kill {pid}`)", path.display())]
     OwnerAlive {
@@ -134,5 +140,31 @@ impl Error {
     pub(crate) fn format<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Error {
         let path = path.to_owned();
         move |source| Error::Format { path, detail: source.to_string() }
+    }
+
+    /// An error of the Parquet library about this file; one of the operating system within it stays one.
+    pub(crate) fn parquet(path: &Path) -> impl FnOnce(parquet::errors::ParquetError) -> Error {
+        let path = path.to_owned();
+        move |source| match source {
+            parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+                Ok(source) => Error::Io { action: "write", path, source: Arc::new(*source) },
+                Err(other) => Error::Format { path, detail: other.to_string() },
+            },
+            other => Error::Format { path, detail: other.to_string() },
+        }
+    }
+
+    /// Whether there is no room on the disk, for the process or for the user: what is there is whole, and what comes next
+    /// has no place.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind;
+        match self {
+            Error::Io { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge | ErrorKind::WriteZero
+            ),
+            _ => false,
+        }
     }
 }

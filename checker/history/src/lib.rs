@@ -19,12 +19,14 @@
 //!
 //! [`History`]: fissure_checker::History
 
+mod calls;
 mod columns;
 mod error;
 pub mod import;
 pub mod journal;
 pub mod manifest;
 mod ops_table;
+mod pairing;
 mod parquet_file;
 pub mod read;
 mod recover;
@@ -32,13 +34,15 @@ pub mod rows;
 mod run_dir;
 pub mod schema;
 mod seal;
+pub mod writer;
 
 pub use error::Error;
 pub use import::{ImportError, ImportOptions, Imported, NilReads, import_file, import_file_with};
 pub use manifest::{Manifest, RunState};
 pub use parquet_file::FileSum;
-pub use read::{RunHistory, read_history};
+pub use read::{OpsReader, RunHistory, read_history};
 pub use recover::{RecoverReport, recover};
 pub use run_dir::{DEFAULT_STORE, RunDir, RunEntry, rfc3339, wall_ns};
 pub use schema::{SCHEMA_VERSION, Table};
 pub use seal::{SealReport, TornTail, seal};
+pub use writer::HistoryWriter;

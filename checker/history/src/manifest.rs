@@ -62,6 +62,8 @@ pub struct Counts {
     pub nodes: u64,
     /// Pairs of times.
     pub clocks: u64,
+    /// Names of keys and values.
+    pub names: u64,
     /// Injection events that the kernel could not hand over.
     pub events_lost: u64,
 }
@@ -239,7 +241,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Manifest { schema_version: SCHEMA_VERSION + 1, ..Manifest::default() }.write(dir.path()).unwrap();
         let error = Manifest::read(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("schema version 2") && error.contains("newer"), "{error}");
+        let version = format!("schema version {}", SCHEMA_VERSION + 1);
+        assert!(error.contains(&version) && error.contains("newer"), "{error}");
     }
 
     #[test]

@@ -1,88 +1,168 @@
 //! Between operations and record batches of the table `ops`.
 
-use crate::columns::{
-    Columns, Interner, conform, cookie_to_int, ints, optional_int, optional_ints, optional_text, optional_texts, texts,
-};
+use crate::calls::{CallArrays, CallColumns, CallReader, Ints, Labels, OptionalInts, Texts, dictionary, ints_array};
+use crate::columns::{Columns, Interner, check_version, conform, cookie_to_int, optional_int, optional_text};
 use crate::error::Error;
+use crate::journal::events::EventReader;
 use crate::rows::OpRow;
-use crate::schema::{Table, mop_fields};
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, Int64Builder, ListArray, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, StructArray,
-};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Int64Type};
-use fissure_checker::{Call, Mop, Operation, Outcome};
+use crate::schema::{Table, ops_fields};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Schema, SchemaRef};
+use fissure_checker::{Operation, Outcome};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-/// The three value columns of a single-object call: key, value, expected.
-fn scalars(op: &Operation) -> (Option<i64>, Option<i64>, Option<i64>) {
-    match op.call {
-        Call::Read { key, value } => (Some(key), value.flatten(), None),
-        Call::Write { key, value } => (Some(key), Some(value), None),
-        Call::Cas { key, expected, value } => (Some(key), Some(value), Some(expected)),
-        _ => (None, None, None),
+/// Schema of the batches that [`OpsBuilder`] makes: that of the table, with the few different words in dictionaries. The
+/// files have plain strings.
+pub(crate) fn batch_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(ops_fields(&dictionary()))));
+    SCHEMA.clone()
+}
+
+const OUTCOMES: [&str; 3] = ["ok", "fail", "info"];
+
+fn outcome_place(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Ok => 0,
+        Outcome::Fail => 1,
+        Outcome::Info => 2,
     }
 }
 
-/// The operations as a batch of the table `ops`.
-pub(crate) fn to_batch(rows: &[OpRow], file: &Path) -> Result<RecordBatch, Error> {
-    let ops = || rows.iter().map(|row| &row.op);
-    let columns: Vec<ArrayRef> = vec![
-        ints(ops().map(|op| op.op_id.cast_signed())),
-        ints(ops().map(|op| op.process)),
-        optional_texts(ops().map(|op| op.node.as_deref())),
-        texts(rows.iter().map(|row| &*row.phase)),
-        texts(ops().map(|op| op.call.f())),
-        optional_ints(ops().map(|op| scalars(op).0)),
-        optional_ints(ops().map(|op| scalars(op).1)),
-        optional_ints(ops().map(|op| scalars(op).2)),
-        mops_column(rows),
-        texts(ops().map(|op| op.outcome.name())),
-        ints(ops().map(|op| op.invoke_seq.cast_signed())),
-        optional_ints(ops().map(|op| op.complete_seq.map(u64::cast_signed))),
-        ints(ops().map(|op| op.invoke_ns)),
-        optional_ints(ops().map(|op| op.complete_ns)),
-        optional_texts(ops().map(|op| op.error_code.as_deref())),
-        optional_texts(ops().map(|op| op.error_text.as_deref())),
-        optional_ints(ops().map(|op| cookie_to_int(op.conn_cookie))),
-    ];
-    RecordBatch::try_new(Table::Ops.schema(), columns).map_err(Error::format(file))
+/// Operations, column by column, while rows are being added.
+pub(crate) struct OpsBuilder {
+    op_id: Ints,
+    process: Ints,
+    node: Labels,
+    phase: Labels,
+    calls: CallColumns,
+    outcome: Labels,
+    invoke_seq: Ints,
+    complete_seq: OptionalInts,
+    invoke_ns: Ints,
+    complete_ns: OptionalInts,
+    error_code: Texts,
+    error_text: Texts,
+    conn_cookie: OptionalInts,
 }
 
-fn mops_column(rows: &[OpRow]) -> ArrayRef {
-    let (mut f, mut key, mut value) = (StringBuilder::new(), Int64Builder::new(), Int64Builder::new());
-    let mut list = ListBuilder::new(Int64Builder::new()).with_field(Arc::new(crate::schema::int("item")));
-    let mut lengths = Vec::with_capacity(rows.len());
-    let mut valid = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mops = if let Call::Txn(mops) = &row.op.call { Some(mops) } else { None };
-        for mop in mops.into_iter().flatten() {
-            let (name, seen, elements) = match mop {
-                Mop::Append { value, .. } => ("append", Some(*value), None),
-                Mop::ReadList { list, .. } => ("r", None, list.as_ref()),
-                Mop::Write { value, .. } => ("w", Some(*value), None),
-                Mop::Read { value, .. } => ("rr", value.flatten(), None),
-                _ => continue,
-            };
-            f.append_value(name);
-            key.append_value(mop.key().unwrap_or_default());
-            value.append_option(seen);
-            list.values().append_slice(elements.map_or(&[], Vec::as_slice));
-            list.append(elements.is_some());
+impl Default for OpsBuilder {
+    fn default() -> Self {
+        Self {
+            op_id: Ints::new(),
+            process: Ints::new(),
+            node: Labels::default(),
+            phase: Labels::default(),
+            calls: CallColumns::default(),
+            outcome: Labels::with_words(&OUTCOMES),
+            invoke_seq: Ints::new(),
+            complete_seq: OptionalInts::default(),
+            invoke_ns: Ints::new(),
+            complete_ns: OptionalInts::default(),
+            error_code: Texts::default(),
+            error_text: Texts::default(),
+            conn_cookie: OptionalInts::default(),
         }
-        lengths.push(mops.map_or(0, Vec::len));
-        valid.push(mops.is_some());
     }
-    let (f, key, value, list) = (f.finish(), key.finish(), value.finish(), list.finish());
-    let rows = f.len();
-    let arrays: Vec<ArrayRef> = vec![Arc::new(f), Arc::new(key), Arc::new(value), Arc::new(list)];
-    debug_assert!(arrays.iter().all(|array| array.len() == rows));
-    let mops = StructArray::new(mop_fields(), arrays, None);
-    let item = Arc::new(Field::new("item", DataType::Struct(mop_fields()), false));
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    Arc::new(ListArray::new(item, offsets, Arc::new(mops), Some(NullBuffer::from(valid))))
+}
+
+impl OpsBuilder {
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.op_id.len()
+    }
+
+    /// Elements of lists and micro-operations: what makes rows large.
+    pub(crate) fn elements(&self) -> usize {
+        self.calls.elements()
+    }
+
+    /// Adds an operation as the number `op_id`.
+    pub(crate) fn push(&mut self, op_id: u64, op: &Operation, phase: &Arc<str>) {
+        let row = self.op_id.len();
+        self.op_id.push(op_id.cast_signed());
+        self.process.push(op.process);
+        self.node.push(op.node.as_ref());
+        self.phase.push(Some(phase));
+        self.calls.push(&op.call, op.outcome == Outcome::Ok);
+        self.outcome.push_place(outcome_place(op.outcome));
+        self.invoke_seq.push(op.invoke_seq.cast_signed());
+        self.complete_seq.put(row, op.complete_seq.map(u64::cast_signed));
+        self.invoke_ns.push(op.invoke_ns);
+        self.complete_ns.put(row, op.complete_ns);
+        self.error_code.put(row, op.error_code.as_deref());
+        self.error_text.put(row, op.error_text.as_deref());
+        self.conn_cookie.put(row, cookie_to_int(op.conn_cookie));
+    }
+
+    /// Adds the operation of an invocation and its completion, both as (batch, row). Copies columns: no call is made.
+    pub(crate) fn push_events(
+        &mut self,
+        op_id: u64,
+        (invoked, at): (&EventReader, usize),
+        (completed, end): (&EventReader, usize),
+        outcome: Outcome,
+    ) {
+        let row = self.op_id.len();
+        self.op_id.push(op_id.cast_signed());
+        self.process.push(invoked.process.value(at));
+        self.push_words(invoked, at);
+        match outcome {
+            Outcome::Ok => self.calls.copy(&completed.calls, end),
+            Outcome::Fail | Outcome::Info => self.calls.copy(&invoked.calls, at),
+        }
+        self.outcome.push_place(outcome_place(outcome));
+        self.invoke_seq.push(invoked.seq.value(at));
+        self.complete_seq.put(row, Some(completed.seq.value(end)));
+        self.invoke_ns.push(invoked.t_ns.value(at));
+        self.complete_ns.put(row, Some(completed.t_ns.value(end)));
+        self.error_code.put(row, optional_text(&completed.error_code, end));
+        self.error_text.put(row, optional_text(&completed.error_text, end));
+        let cookie = optional_int(&completed.conn_cookie, end).or_else(|| optional_int(&invoked.conn_cookie, at));
+        self.conn_cookie.put(row, cookie);
+    }
+
+    fn push_words(&mut self, invoked: &EventReader, at: usize) {
+        match optional_text(&invoked.node, at) {
+            Some(node) => self.node.push_text(node),
+            None => self.node.push(None),
+        }
+        self.phase.push_text(optional_text(&invoked.phase, at).unwrap_or_default());
+    }
+
+    /// The rows as a batch of [`batch_schema`]; the builder is empty afterwards.
+    pub(crate) fn take_batch(&mut self, file: &Path) -> Result<RecordBatch, Error> {
+        std::mem::take(self).into_batch(file)
+    }
+
+    fn into_batch(self, file: &Path) -> Result<RecordBatch, Error> {
+        let rows = self.op_id.len();
+        let finish = || {
+            let CallArrays { f, other_f: _, values, mops, value_text } = self.calls.finish(true)?;
+            let mut columns: Vec<ArrayRef> = vec![
+                ints_array(self.op_id),
+                ints_array(self.process),
+                self.node.finish_dictionary()?,
+                self.phase.finish_dictionary()?,
+                f,
+            ];
+            columns.extend(values);
+            columns.extend([
+                mops,
+                self.outcome.finish_dictionary()?,
+                ints_array(self.invoke_seq),
+                self.complete_seq.finish(rows),
+                ints_array(self.invoke_ns),
+                self.complete_ns.finish(rows),
+                self.error_code.finish(rows)?,
+                self.error_text.finish(rows)?,
+                self.conn_cookie.finish(rows),
+                value_text,
+            ]);
+            RecordBatch::try_new(batch_schema(), columns)
+        };
+        finish().map_err(Error::format(file))
+    }
 }
 
 /// The operations of a batch of the table `ops`; `first_row` is the number of its first row in the file.
@@ -92,9 +172,10 @@ pub(crate) fn from_batch(
     first_row: u64,
     names: &mut Interner,
 ) -> Result<Vec<OpRow>, Error> {
+    check_version(batch, file)?;
     let batch = conform(batch, &Table::Ops.schema(), file)?;
     let columns = Columns::new(&batch, file, first_row);
-    let reader = OpsColumns::new(&columns)?;
+    let reader = OpsColumns::new(&batch, &columns)?;
     (0..columns.rows()).map(|row| reader.row(row, names)).collect()
 }
 
@@ -104,11 +185,7 @@ struct OpsColumns<'a> {
     process: &'a Int64Array,
     node: &'a StringArray,
     phase: &'a StringArray,
-    f: &'a StringArray,
-    key: &'a Int64Array,
-    value: &'a Int64Array,
-    expected: &'a Int64Array,
-    mops: Mops<'a>,
+    calls: CallReader,
     outcome: &'a StringArray,
     invoke_seq: &'a Int64Array,
     complete_seq: &'a Int64Array,
@@ -119,51 +196,19 @@ struct OpsColumns<'a> {
     conn_cookie: &'a Int64Array,
 }
 
-/// The nested column of micro-operations, taken apart.
-struct Mops<'a> {
-    lists: &'a ListArray,
-    f: &'a StringArray,
-    key: &'a Int64Array,
-    value: &'a Int64Array,
-    list: &'a ListArray,
-    elements: &'a Int64Array,
-}
-
-impl<'a> Mops<'a> {
-    fn new(columns: &Columns<'a>) -> Result<Self, Error> {
-        let lists = columns.list("mops")?;
-        let fields = lists.values().as_struct_opt().and_then(|mops| {
-            let list = mops.column_by_name("list")?.as_list_opt::<i32>()?;
-            Some(Self {
-                lists,
-                f: mops.column_by_name("f")?.as_string_opt::<i32>()?,
-                key: mops.column_by_name("key")?.as_primitive_opt::<Int64Type>()?,
-                value: mops.column_by_name("value")?.as_primitive_opt::<Int64Type>()?,
-                list,
-                elements: list.values().as_primitive_opt::<Int64Type>()?,
-            })
-        });
-        fields.ok_or_else(|| columns.cell(0, "mops", "not a list of structs f, key, value, list"))
-    }
-}
-
 fn unsigned(columns: &Columns<'_>, column: &Int64Array, name: &str, row: usize) -> Result<u64, Error> {
     let value = column.value(row);
     u64::try_from(value).map_err(|_| columns.cell(row, name, format!("{value} is negative")))
 }
 
 impl<'a> OpsColumns<'a> {
-    fn new(columns: &'a Columns<'a>) -> Result<Self, Error> {
+    fn new(batch: &RecordBatch, columns: &'a Columns<'a>) -> Result<Self, Error> {
         Ok(Self {
             op_id: columns.int("op_id")?,
             process: columns.int("process")?,
             node: columns.text("node")?,
             phase: columns.text("phase")?,
-            f: columns.text("f")?,
-            key: columns.int("key")?,
-            value: columns.int("value")?,
-            expected: columns.int("expected")?,
-            mops: Mops::new(columns)?,
+            calls: CallReader::of_table(batch, columns)?,
             outcome: columns.text("outcome")?,
             invoke_seq: columns.int("invoke_seq")?,
             complete_seq: columns.int("complete_seq")?,
@@ -189,77 +234,16 @@ impl<'a> OpsColumns<'a> {
             op_id: unsigned(self.columns, self.op_id, "op_id", row)?,
             process: self.process.value(row),
             node: optional_text(self.node, row).map(|name| names.get(name)),
-            call: self.call(row, outcome)?,
+            call: self.calls.call(self.columns, row, outcome == Outcome::Ok)?,
             invoke_seq: unsigned(self.columns, self.invoke_seq, "invoke_seq", row)?,
             complete_seq,
             invoke_ns: self.invoke_ns.value(row),
             complete_ns: optional_int(self.complete_ns, row),
             outcome,
             error_code: optional_text(self.error_code, row).map(|code| names.get(code)),
-            error_text: optional_text(self.error_text, row).map(|text| names.get(text)),
+            error_text: optional_text(self.error_text, row).map(Arc::from),
             conn_cookie: optional_int(self.conn_cookie, row).map(i64::cast_unsigned),
         };
         Ok(OpRow { op, phase: names.get(self.phase.value(row)) })
-    }
-
-    fn call(&self, row: usize, outcome: Outcome) -> Result<Call, Error> {
-        let need = |column: &Int64Array, name: &str| {
-            optional_int(column, row).ok_or_else(|| {
-                let detail = format!("null, but a {} needs it", self.f.value(row));
-                self.columns.cell(row, name, detail)
-            })
-        };
-        match self.f.value(row) {
-            "read" => {
-                let key = need(self.key, "key")?;
-                Ok(Call::Read { key, value: (outcome == Outcome::Ok).then(|| optional_int(self.value, row)) })
-            }
-            "write" => Ok(Call::Write { key: need(self.key, "key")?, value: need(self.value, "value")? }),
-            "cas" => Ok(Call::Cas {
-                key: need(self.key, "key")?,
-                expected: need(self.expected, "expected")?,
-                value: need(self.value, "value")?,
-            }),
-            "txn" => self.txn(row, outcome),
-            other => {
-                let detail = format!("`{other}` is not `read`, `write`, `cas` or `txn`");
-                Err(self.columns.cell(row, "f", detail))
-            }
-        }
-    }
-
-    fn txn(&self, row: usize, outcome: Outcome) -> Result<Call, Error> {
-        if self.mops.lists.is_null(row) {
-            return Err(self.columns.cell(row, "mops", "null, but a txn needs it"));
-        }
-        let offsets = self.mops.lists.value_offsets();
-        // Offsets of a valid list array are not negative and do not decrease.
-        let range = offsets[row].unsigned_abs() as usize..offsets[row + 1].unsigned_abs() as usize;
-        range.map(|mop| self.mop(row, mop, outcome)).collect::<Result<_, _>>().map(Call::Txn)
-    }
-
-    fn mop(&self, row: usize, mop: usize, outcome: Outcome) -> Result<Mop, Error> {
-        let mops = &self.mops;
-        let key = mops.key.value(mop);
-        let written = || {
-            optional_int(mops.value, mop)
-                .ok_or_else(|| self.columns.cell(row, "mops", format!("the value of `{}` is null", mops.f.value(mop))))
-        };
-        match mops.f.value(mop) {
-            "append" => Ok(Mop::Append { key, value: written()? }),
-            "w" => Ok(Mop::Write { key, value: written()? }),
-            "rr" => Ok(Mop::Read { key, value: (outcome == Outcome::Ok).then(|| optional_int(mops.value, mop)) }),
-            "r" if outcome == Outcome::Ok => {
-                let offsets = mops.list.value_offsets();
-                let range = offsets[mop].unsigned_abs() as usize..offsets[mop + 1].unsigned_abs() as usize;
-                let list = if mops.list.is_null(mop) { Vec::new() } else { mops.elements.values()[range].to_vec() };
-                Ok(Mop::ReadList { key, list: Some(list) })
-            }
-            "r" => Ok(Mop::ReadList { key, list: None }),
-            other => {
-                let detail = format!("`{other}` is not `append`, `r`, `w` or `rr`");
-                Err(self.columns.cell(row, "mops", detail))
-            }
-        }
     }
 }

@@ -5,11 +5,13 @@
 //! before the footer, so that a single file that was copied out of its run can still be checked.
 
 use crate::error::Error;
+use crate::pairing::Sink;
 use crate::schema::{SCHEMA_VERSION, TABLE_KEY, Table, VERSION_KEY};
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -18,9 +20,11 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 
 /// Rows of one part file.
-pub(crate) const PART_ROWS: usize = 1_000_000;
+pub(crate) const PART_ROWS: u64 = 1_000_000;
 
 /// Rows of one row group: what a reader can skip or hold at once.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -86,77 +90,181 @@ fn properties(table: Table) -> WriterProperties {
     builder.build()
 }
 
-/// Writes the parts of one table.
-pub(crate) struct TableWriter {
+/// One Parquet file that is being written.
+pub(crate) struct PartWriter {
+    path: PathBuf,
     table: Table,
-    /// Folder of all tables, to name files relative to it.
-    root: PathBuf,
-    part: Option<(PathBuf, ArrowWriter<SummedFile>, usize)>,
-    done: Vec<FileSum>,
+    writer: ArrowWriter<SummedFile>,
+    rows: u64,
 }
 
-impl TableWriter {
-    /// Starts writing a table below `root`.
-    pub(crate) fn create(root: &Path, table: Table) -> Result<Self, Error> {
-        let dir = root.join(table.name());
-        std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-        Ok(Self { table, root: root.to_owned(), part: None, done: Vec::new() })
+impl PartWriter {
+    /// Creates the file, for batches of `schema`.
+    pub(crate) fn create(path: &Path, table: Table, schema: SchemaRef) -> Result<Self, Error> {
+        let file = File::create(path).map_err(Error::io("create", path))?;
+        let file = SummedFile { file, hasher: crc32fast::Hasher::new(), bytes: 0 };
+        // The schema of the batches has dictionaries, which are of no interest to those who read the file.
+        let options = ArrowWriterOptions::new().with_properties(properties(table)).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(file, schema, options).map_err(Error::parquet(path))?;
+        Ok(Self { path: path.to_owned(), table, writer, rows: 0 })
     }
 
-    /// Path of the part that is being written, for messages.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.root.join(self.table.name()).join(format!("part-{:05}.parquet", self.done.len()))
-    }
-
-    /// Appends rows; a batch is never split over two parts.
+    /// Appends rows.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        if self.part.as_ref().is_some_and(|(_, _, rows)| rows + batch.num_rows() > PART_ROWS) {
-            self.close_part()?;
-        }
-        if self.part.is_none() {
-            self.part = Some(self.open_part()?);
-        }
-        if let Some((path, writer, rows)) = &mut self.part {
-            writer.write(batch).map_err(Error::format(path))?;
-            *rows += batch.num_rows();
-        }
+        self.writer.write(batch).map_err(Error::parquet(&self.path))?;
+        self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
-    fn open_part(&self) -> Result<(PathBuf, ArrowWriter<SummedFile>, usize), Error> {
-        let path = self.path();
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let file = SummedFile { file, hasher: crc32fast::Hasher::new(), bytes: 0 };
-        let writer = ArrowWriter::try_new(file, self.table.schema(), Some(properties(self.table)))
-            .map_err(Error::format(&path))?;
-        Ok((path, writer, 0))
-    }
-
-    fn close_part(&mut self) -> Result<(), Error> {
-        let Some((path, mut writer, rows)) = self.part.take() else { return Ok(()) };
-        writer.flush().map_err(Error::format(&path))?;
+    /// Writes the footer, with `more` in its metadata, and syncs the file.
+    pub(crate) fn finish(self, more: Vec<KeyValue>) -> Result<(PathBuf, FileSum), Error> {
+        let Self { path, table, mut writer, rows } = self;
+        writer.flush().map_err(Error::parquet(&path))?;
         writer.sync().map_err(Error::io("write", &path))?;
         let data = writer.inner();
         let (length, crc) = (data.bytes, data.hasher.clone().finalize());
         writer.append_key_value_metadata(KeyValue::new(VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()));
-        writer.append_key_value_metadata(KeyValue::new(TABLE_KEY.to_owned(), self.table.name().to_owned()));
+        writer.append_key_value_metadata(KeyValue::new(TABLE_KEY.to_owned(), table.name().to_owned()));
         writer.append_key_value_metadata(KeyValue::new(CRC_KEY.to_owned(), format!("{length}:{crc:08x}")));
-        let file = writer.into_inner().map_err(Error::format(&path))?;
+        more.into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
+        let file = writer.into_inner().map_err(Error::parquet(&path))?;
         file.file.sync_all().map_err(Error::io("sync", &path))?;
-        let name = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
-        let (table, rows) = (self.table.name().to_owned(), rows as u64);
-        self.done.push(FileSum { path: name, table, rows, bytes: file.bytes, crc32: file.hasher.finalize() });
+        let sum = FileSum {
+            path: path.to_string_lossy().into_owned(),
+            table: table.name().to_owned(),
+            rows,
+            bytes: file.bytes,
+            crc32: file.hasher.finalize(),
+        };
+        Ok((path, sum))
+    }
+}
+
+/// Writes the parts of one table.
+pub(crate) struct TableWriter {
+    table: Table,
+    schema: SchemaRef,
+    /// Folder of all tables, to name files relative to it.
+    root: PathBuf,
+    /// First word of the names of the files.
+    stem: &'static str,
+    /// Number of the next file.
+    next: usize,
+    part: Option<PartWriter>,
+    done: Vec<FileSum>,
+}
+
+impl TableWriter {
+    /// Starts writing a table below `root`, for batches of `schema`, at the file `<stem>-<next>.parquet`.
+    pub(crate) fn create(
+        root: &Path,
+        table: Table,
+        schema: SchemaRef,
+        (stem, next): (&'static str, usize),
+    ) -> Result<Self, Error> {
+        let dir = root.join(table.name());
+        std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+        Ok(Self { table, schema, root: root.to_owned(), stem, next, part: None, done: Vec::new() })
+    }
+
+    /// Path of the file that is being written or comes next.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root.join(self.table.name()).join(format!("{}-{:05}.parquet", self.stem, self.next))
+    }
+
+    /// Appends rows; a batch is never split over two parts.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let rows = batch.num_rows() as u64;
+        if self.part.as_ref().is_some_and(|part| part.rows + rows > PART_ROWS) {
+            self.close_part()?;
+        }
+        if self.part.is_none() {
+            self.open_part()?;
+        }
+        self.part.as_mut().map_or(Ok(()), |part| part.write(batch))
+    }
+
+    fn open_part(&mut self) -> Result<(), Error> {
+        self.part = Some(PartWriter::create(&self.path(), self.table, self.schema.clone())?);
         Ok(())
     }
 
-    /// Closes the last part; a table without rows gets one part without rows, so that every table can be read.
-    pub(crate) fn finish(mut self) -> Result<Vec<FileSum>, Error> {
-        if self.part.is_none() && self.done.is_empty() {
-            self.part = Some(self.open_part()?);
+    fn close_part(&mut self) -> Result<(), Error> {
+        let Some(part) = self.part.take() else { return Ok(()) };
+        let (path, mut sum) = part.finish(Vec::new())?;
+        sum.path = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+        self.done.push(sum);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Closes the last part, and syncs the folder. With `even_empty`, a table without rows gets one part without rows, so
+    /// that every table can be read.
+    pub(crate) fn finish(mut self, even_empty: bool) -> Result<Vec<FileSum>, Error> {
+        if even_empty && self.part.is_none() && self.done.is_empty() {
+            self.open_part()?;
         }
         self.close_part()?;
         crate::manifest::sync_dir(&self.root.join(self.table.name()))?;
         Ok(self.done)
+    }
+}
+
+impl Sink for TableWriter {
+    fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        self.write(&batch)
+    }
+}
+
+impl Sink for PartWriter {
+    fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        self.write(&batch)
+    }
+}
+
+/// Batches that wait for the thread that encodes them.
+const WAITING_BATCHES: usize = 2;
+
+/// A sink with a thread of its own, so that whoever makes the batches does not wait for their encoding.
+pub(crate) struct Background<S> {
+    sender: Option<SyncSender<RecordBatch>>,
+    thread: Option<JoinHandle<Result<S, Error>>>,
+    path: PathBuf,
+}
+
+impl<S: Sink + Send + 'static> Background<S> {
+    /// Starts the thread; errors name `path`.
+    pub(crate) fn start(mut sink: S, path: &Path) -> Result<Self, Error> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<RecordBatch>(WAITING_BATCHES);
+        let work = move || {
+            for batch in receiver {
+                sink.batch(batch)?;
+            }
+            Ok(sink)
+        };
+        let thread = std::thread::Builder::new().name("parquet".to_owned()).spawn(work);
+        let thread = thread.map_err(Error::io("start the writer of", path))?;
+        Ok(Self { sender: Some(sender), thread: Some(thread), path: path.to_owned() })
+    }
+
+    /// Ends the thread and gives the sink back.
+    pub(crate) fn finish(mut self) -> Result<S, Error> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<S, Error> {
+        drop(self.sender.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        let panicked = || Error::Format { path: self.path.clone(), detail: "its writer panicked".to_owned() };
+        ended.and_then(Result::ok).unwrap_or_else(|| Err(panicked()))
+    }
+}
+
+impl<S: Sink + Send + 'static> Sink for Background<S> {
+    fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok());
+        // The thread ended early: it has an error to tell.
+        if sent { Ok(()) } else { self.join().map(|_| ()) }
     }
 }
 
@@ -195,6 +303,25 @@ fn key_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
     pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
+/// Key under which the footer of a file by itself has the names, as a JSON list of texts.
+pub(crate) const NAMES_KEY: &str = "fissure.names";
+
+/// The names in the footer of a file, in the order of their integers.
+pub(crate) fn footer_names(path: &Path) -> Result<Vec<String>, Error> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let metadata = guarded(path, || {
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::format(path)).map(|it| it.metadata().clone())
+    })?;
+    match key_value(&metadata, NAMES_KEY) {
+        None => Ok(Vec::new()),
+        Some(names) => serde_json::from_str(names).map_err(|source| Error::Json {
+            what: "list of names",
+            path: path.to_owned(),
+            source: std::sync::Arc::new(source),
+        }),
+    }
+}
+
 /// Calls `each` with every batch of one Parquet file and the number of its first row. The version must be known, and the
 /// checksum in the footer must fit if there is one (files that others wrote have none).
 pub(crate) fn for_each_batch(
@@ -202,14 +329,37 @@ pub(crate) fn for_each_batch(
     table: Table,
     mut each: impl FnMut(u64, RecordBatch) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut reader = guarded(path, || open(path, table))?;
-    let mut first_row = 0;
-    while let Some(batch) = guarded(path, || reader.next().transpose().map_err(Error::format(path)))? {
-        let rows = batch.num_rows() as u64;
+    let mut batches = Batches::open(path, table)?;
+    while let Some((first_row, batch)) = batches.next_batch()? {
         each(first_row, batch)?;
-        first_row += rows;
     }
     Ok(())
+}
+
+/// The batches of one Parquet file.
+pub(crate) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    first_row: u64,
+}
+
+impl Batches {
+    /// Opens a file as [`for_each_batch`] does.
+    pub(crate) fn open(path: &Path, table: Table) -> Result<Self, Error> {
+        let reader = guarded(path, || open(path, table))?;
+        Ok(Self { path: path.to_owned(), reader, first_row: 0 })
+    }
+
+    /// The next batch and the number of its first row.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<(u64, RecordBatch)>, Error> {
+        let (path, reader) = (&self.path, &mut self.reader);
+        let batch = guarded(path, || reader.next().transpose().map_err(Error::format(path)))?;
+        Ok(batch.map(|batch| {
+            let first_row = self.first_row;
+            self.first_row += batch.num_rows() as u64;
+            (first_row, batch)
+        }))
+    }
 }
 
 /// Runs a step of the Parquet library, which panics on some damaged footers.

@@ -5,11 +5,14 @@ use crate::error::Error;
 use crate::manifest::MANIFEST_FILE;
 use crate::ops_table;
 use crate::parquet_file;
-use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NodeRow, OpRow};
+use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow, OpRow};
 use crate::run_dir::RunDir;
 use crate::schema::Table;
 use crate::seal::Checksums;
 use fissure_checker::History;
+use fissure_checker::names::{NAMES_FIRST, Names};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,8 +58,15 @@ pub fn tables(path: &Path) -> Result<Vec<(Table, Vec<PathBuf>)>, Error> {
 
 /// The folder of the tables of a run; `None` if `path` is not a run.
 fn history_dir(path: &Path) -> Result<Option<PathBuf>, Error> {
-    if path.join(Table::Ops.name()).is_dir() && !path.join(MANIFEST_FILE).exists() {
-        return Ok(Some(path.to_owned()));
+    if !path.join(MANIFEST_FILE).exists() {
+        // The folder of the tables itself, or one that has it and nothing else.
+        let own = path.join("history");
+        if path.join(Table::Ops.name()).is_dir() {
+            return Ok(Some(path.to_owned()));
+        }
+        if own.join(Table::Ops.name()).is_dir() {
+            return Ok(Some(own));
+        }
     }
     let Ok(run) = RunDir::open(path) else { return Ok(None) };
     let history = run.history_dir();
@@ -123,7 +133,37 @@ pub fn read_history(path: &Path) -> Result<RunHistory, Error> {
     rows.sort_by_key(|row| row.op.invoke_seq);
     let (ops, phases) = rows.into_iter().map(|row| (row.op, row.phase)).unzip();
     let history = History::new(ops).map_err(|source| Error::Invariant { path: path.to_owned(), source })?;
-    Ok(RunHistory { history, phases })
+    Ok(RunHistory { history: history.with_names(read_names(path)?), phases })
+}
+
+/// Reads what the integers of a history stand for. None of them, if there is no table `names`.
+///
+/// # Errors
+/// If a file is damaged or of another schema, or the integers are not those that [`Names`] gives.
+pub fn read_names(path: &Path) -> Result<Arc<Names>, Error> {
+    if path.is_file() {
+        let texts = parquet_file::footer_names(path)?;
+        return names_of(
+            path,
+            texts.into_iter().zip(NAMES_FIRST..).map(|(text, id)| NameRow { id, text: text.into() }),
+        );
+    }
+    if history_dir(path)?.is_none() {
+        return Ok(Arc::default());
+    }
+    names_of(path, read_rows::<NameRow>(path)?.into_iter())
+}
+
+fn names_of(path: &Path, rows: impl Iterator<Item = NameRow>) -> Result<Arc<Names>, Error> {
+    let mut names = Names::default();
+    for (row, NameRow { id, text }) in (0..).zip(rows) {
+        let expected = names.number(&text);
+        if id != expected {
+            let detail = format!("`{text}` has the number {id}; expected {expected}");
+            return Err(Error::Cell { path: path.to_owned(), row, column: "id".to_owned(), detail });
+        }
+    }
+    Ok(Arc::new(names))
 }
 
 /// Calls `each` with every operation of one Parquet file, in its order.
@@ -133,6 +173,122 @@ pub(crate) fn for_each_op(file: &Path, mut each: impl FnMut(OpRow)) -> Result<()
         ops_table::from_batch(&batch, file, first_row, &mut names)?.into_iter().for_each(&mut each);
         Ok(())
     })
+}
+
+/// The operations of a run, a folder of Parquet files, or one file, one by one in order of invocation, with bounded
+/// memory: the parts follow one another, and late operations are merged in. Checks damage as [`read_history`] does, but
+/// of the invariants of a history only the order.
+///
+/// ```no_run
+/// for row in fissure_history::OpsReader::open("store/latest".as_ref())? {
+///     println!("{}", row?.op.process);
+/// }
+/// # Ok::<(), fissure_history::Error>(())
+/// ```
+pub struct OpsReader {
+    names: Arc<Names>,
+    /// Each of them sorted; the first has the parts, one after the other.
+    streams: Vec<Stream>,
+    /// Next invocation of each stream that has more, the least first.
+    next: BinaryHeap<Reverse<(u64, usize)>>,
+    last_seq: Option<u64>,
+    failed: bool,
+}
+
+/// Files that are read one after the other.
+struct Stream {
+    files: std::vec::IntoIter<PathBuf>,
+    open: Option<(PathBuf, parquet_file::Batches)>,
+    rows: std::vec::IntoIter<OpRow>,
+    names: Interner,
+}
+
+impl Stream {
+    fn new(files: Vec<PathBuf>) -> Self {
+        let rows = Vec::new().into_iter();
+        Self { files: files.into_iter(), open: None, rows, names: Interner::default() }
+    }
+
+    /// Place of the next invocation; `None` at the end.
+    fn peek(&mut self) -> Result<Option<u64>, Error> {
+        loop {
+            if let Some(row) = self.rows.as_slice().first() {
+                return Ok(Some(row.op.invoke_seq));
+            }
+            if let Some((path, batches)) = &mut self.open {
+                match batches.next_batch()? {
+                    Some((first_row, batch)) => {
+                        self.rows = ops_table::from_batch(&batch, path, first_row, &mut self.names)?.into_iter();
+                    }
+                    None => self.open = None,
+                }
+            } else {
+                let Some(path) = self.files.next() else { return Ok(None) };
+                let batches = parquet_file::Batches::open(&path, Table::Ops)?;
+                self.open = Some((path, batches));
+            }
+        }
+    }
+}
+
+impl OpsReader {
+    /// Opens the operations.
+    ///
+    /// # Errors
+    /// As [`read_history`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let files = table_files(path, Table::Ops)?;
+        verify(path, Table::Ops, &files)?;
+        let is_part = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
+        let (parts, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_part);
+        let streams = std::iter::once(parts).chain(others.into_iter().map(|file| vec![file])).map(Stream::new);
+        let streams = streams.collect();
+        let mut reader =
+            Self { names: read_names(path)?, streams, next: BinaryHeap::new(), last_seq: None, failed: false };
+        for index in 0..reader.streams.len() {
+            reader.queue(index)?;
+        }
+        Ok(reader)
+    }
+
+    /// What the integers of the operations stand for.
+    #[must_use]
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    fn queue(&mut self, index: usize) -> Result<(), Error> {
+        if let Some(seq) = self.streams[index].peek()? {
+            self.next.push(Reverse((seq, index)));
+        }
+        Ok(())
+    }
+
+    fn next_row(&mut self) -> Result<Option<OpRow>, Error> {
+        let Some(Reverse((seq, index))) = self.next.pop() else { return Ok(None) };
+        let row = self.streams[index].rows.next();
+        if let Some(last) = self.last_seq.filter(|last| seq <= *last) {
+            let path = self.streams[index].open.as_ref().map(|(path, _)| path.clone()).unwrap_or_default();
+            let detail = format!("{seq} comes after {last}, but the file must be sorted by it");
+            return Err(Error::Column { path, column: "invoke_seq".to_owned(), detail });
+        }
+        self.last_seq = Some(seq);
+        self.queue(index)?;
+        Ok(row)
+    }
+}
+
+impl Iterator for OpsReader {
+    type Item = Result<OpRow, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let row = self.next_row();
+        self.failed = row.is_err();
+        row.transpose()
+    }
 }
 
 fn read_rows<R: TableRow>(path: &Path) -> Result<Vec<R>, Error> {

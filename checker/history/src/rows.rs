@@ -194,3 +194,12 @@ pub struct ClockRow {
     /// UNIX time at the same moment, ns.
     pub wall_ns: i64,
 }
+
+/// One row of `names`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameRow {
+    /// The integer that stands for it.
+    pub id: i64,
+    /// The key or the value in EDN.
+    pub text: Arc<str>,
+}

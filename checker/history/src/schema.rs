@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Version of the schemas, stored in the metadata of every file under [`VERSION_KEY`].
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Key of the schema version in the metadata of a file.
 pub const VERSION_KEY: &str = "fissure.schema_version";
@@ -31,12 +31,14 @@ pub enum Table {
     Nodes,
     /// Pairs of monotonic and wall time.
     Clocks,
+    /// What integers that are no plain keys and values stand for.
+    Names,
 }
 
 impl Table {
     /// All tables, in the order of the document.
-    pub const ALL: [Table; 6] =
-        [Table::Ops, Table::Faults, Table::Injections, Table::Connections, Table::Nodes, Table::Clocks];
+    pub const ALL: [Table; 7] =
+        [Table::Ops, Table::Faults, Table::Injections, Table::Connections, Table::Nodes, Table::Clocks, Table::Names];
 
     /// Name of the table, its folder and its journal.
     #[must_use]
@@ -48,6 +50,7 @@ impl Table {
             Table::Connections => "connections",
             Table::Nodes => "nodes",
             Table::Clocks => "clocks",
+            Table::Names => "names",
         }
     }
 
@@ -61,7 +64,7 @@ impl Table {
     #[must_use]
     pub fn schema(self) -> SchemaRef {
         let fields = match self {
-            Table::Ops => ops_fields(),
+            Table::Ops => ops_fields(&DataType::Utf8),
             Table::Faults => faults_fields(),
             Table::Injections => injections_fields(),
             Table::Connections => connections_fields(),
@@ -69,6 +72,7 @@ impl Table {
                 vec![int("t_ns"), text("node"), text("event"), optional(text("detail"))]
             }
             Table::Clocks => vec![int("t_ns"), int("wall_ns")],
+            Table::Names => vec![int("id"), text("text")],
         };
         with_version(self.name(), fields)
     }
@@ -93,25 +97,53 @@ pub(crate) fn optional(field: Field) -> Field {
     field.with_nullable(true)
 }
 
-/// Fields of one micro-operation in the table `ops`.
-pub(crate) fn mop_fields() -> Fields {
-    let list = Field::new("list", DataType::List(Arc::new(int("item"))), true);
-    Fields::from(vec![text("f"), int("key"), optional(int("value")), list])
+/// A list that may be null, of items that may not.
+pub(crate) fn list(name: &str, item: DataType) -> Field {
+    Field::new(name, DataType::List(Arc::new(Field::new("item", item, false))), true)
 }
 
-fn ops_fields() -> Vec<Field> {
-    let mop = Field::new("item", DataType::Struct(mop_fields()), false);
+/// Fields of the balance of one account.
+pub(crate) fn balance_fields() -> Fields {
+    Fields::from(vec![int("account"), optional(int("balance"))])
+}
+
+/// Fields of one record of a log.
+pub(crate) fn record_fields() -> Fields {
+    Fields::from(vec![int("key"), optional(int("offset")), optional(int("value"))])
+}
+
+/// Fields of one micro-operation, with its function as `f`.
+pub(crate) fn mop_fields(f: Field) -> Fields {
+    Fields::from(vec![
+        f,
+        optional(int("key")),
+        optional(int("value")),
+        list("list", DataType::Int64),
+        optional(int("offset")),
+        list("records", DataType::Struct(record_fields())),
+    ])
+}
+
+/// Columns of a call between `f` and `mops`.
+pub(crate) fn value_fields() -> Vec<Field> {
     vec![
-        int("op_id"),
-        int("process"),
-        optional(text("node")),
-        text("phase"),
-        text("f"),
         optional(int("key")),
         optional(int("value")),
         optional(int("expected")),
-        Field::new("mops", DataType::List(Arc::new(mop)), true),
-        text("outcome"),
+        list("elements", DataType::Int64),
+        optional(int("to_key")),
+        list("balances", DataType::Struct(balance_fields())),
+    ]
+}
+
+/// Columns of `ops`, with the type of its columns of few different words as `word`.
+pub(crate) fn ops_fields(word: &DataType) -> Vec<Field> {
+    let word = |name: &str| Field::new(name, word.clone(), false);
+    let mut fields = vec![int("op_id"), int("process"), optional(word("node")), word("phase"), word("f")];
+    fields.extend(value_fields());
+    fields.extend([
+        list("mops", DataType::Struct(mop_fields(word("f")))),
+        word("outcome"),
         int("invoke_seq"),
         optional(int("complete_seq")),
         int("invoke_ns"),
@@ -119,7 +151,9 @@ fn ops_fields() -> Vec<Field> {
         optional(text("error_code")),
         optional(text("error_text")),
         optional(int("conn_cookie")),
-    ]
+        optional(text("value_text")),
+    ]);
+    fields
 }
 
 fn faults_fields() -> Vec<Field> {

@@ -178,9 +178,12 @@ fn what_cannot_be_is_refused_when_it_is_recorded() {
     assert!(matches!(recorder.invoke(event(5)), Err(RecordError::OutOfOrder { seq: 5, last: 5, .. })));
     let complete = |completed| CompleteEvent { op_id: 0, seq: 6, t_ns: 0, completed, conn_cookie: None };
     let unknown = recorder.complete(complete(Completed::Ok(&call)));
-    assert!(matches!(unknown, Err(RecordError::UnknownRead { key: 8, .. })));
+    assert!(matches!(unknown, Err(RecordError::UnknownRead { key: Some(8), .. })));
     let txn = Call::Txn(vec![Mop::ReadList { key: 9, list: None }]);
-    assert!(matches!(recorder.complete(complete(Completed::Ok(&txn))), Err(RecordError::UnknownRead { key: 9, .. })));
+    assert!(matches!(
+        recorder.complete(complete(Completed::Ok(&txn))),
+        Err(RecordError::UnknownRead { key: Some(9), .. })
+    ));
     recorder.flush().unwrap();
     assert_eq!(recorder.acknowledged(), Some(5));
     journal.finish().unwrap();

@@ -4,15 +4,14 @@
 //! of pushes and no allocation of its own. Turning them into Arrow arrays happens in the writer thread and copies
 //! nothing but the strings.
 
-use crate::columns::{Columns, Interner, cookie_to_int, optional_int, optional_text};
+use crate::calls::{CallArrays, CallColumns, CallReader, Ints, Labels, OptionalInts, Texts, bytes_array, ints_array};
+use crate::columns::{Columns, Interner, check_version, cookie_to_int, optional_int, optional_text};
 use crate::error::Error;
-use crate::schema::{int, optional, text, with_version};
-use arrow::array::{
-    ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray, StringBuilder, StructArray, UInt8Array,
-};
-use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Fields, Int64Type, SchemaRef, UInt8Type};
-use fissure_checker::{Call, Mop, Outcome};
+use crate::rows::OpRow;
+use crate::schema::{int, list, mop_fields, optional, text, value_fields, with_version};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt8Array};
+use arrow::datatypes::{DataType, Field, SchemaRef, UInt8Type};
+use fissure_checker::{Call, Operation, Outcome};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -21,29 +20,12 @@ const KIND_OK: u8 = 1;
 const KIND_FAIL: u8 = 2;
 const KIND_INFO: u8 = 3;
 
-const F_NONE: u8 = 0;
-const F_READ: u8 = 1;
-const F_WRITE: u8 = 2;
-const F_CAS: u8 = 3;
-const F_TXN: u8 = 4;
-
-const MOP_APPEND: u8 = 1;
-const MOP_READ_LIST: u8 = 2;
-const MOP_WRITE: u8 = 3;
-const MOP_READ: u8 = 4;
-
 fn byte(name: &str) -> Field {
     Field::new(name, DataType::UInt8, false)
 }
 
-fn mop_fields() -> Fields {
-    let list = Field::new("list", DataType::List(Arc::new(int("item"))), true);
-    Fields::from(vec![byte("f"), int("key"), optional(int("value")), list])
-}
-
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let mop = Field::new("item", DataType::Struct(mop_fields()), false);
-    let fields = vec![
+    let mut fields = vec![
         byte("kind"),
         int("op_id"),
         int("seq"),
@@ -52,14 +34,16 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         optional(text("node")),
         optional(text("phase")),
         byte("f"),
-        int("key"),
-        optional(int("value")),
-        int("expected"),
-        Field::new("mops", DataType::List(Arc::new(mop)), false),
+        optional(text("other_f")),
+    ];
+    fields.extend(value_fields());
+    fields.extend([
+        list("mops", DataType::Struct(mop_fields(byte("f")))),
         optional(text("error_code")),
         optional(text("error_text")),
         optional(int("conn_cookie")),
-    ];
+        optional(text("value_text")),
+    ]);
     with_version("ops-events", fields)
 });
 
@@ -68,89 +52,20 @@ pub(crate) fn schema() -> SchemaRef {
     SCHEMA.clone()
 }
 
-/// An optional integer column that is being filled.
-#[derive(Default)]
-struct OptionalInts {
-    values: Vec<i64>,
-    valid: Vec<bool>,
-}
-
-impl OptionalInts {
-    fn push(&mut self, value: Option<i64>) {
-        self.values.push(value.unwrap_or_default());
-        self.valid.push(value.is_some());
-    }
-
-    fn finish(self) -> ArrayRef {
-        Arc::new(Int64Array::new(ScalarBuffer::from(self.values), Some(nulls(self.valid))))
-    }
-}
-
-fn nulls(valid: Vec<bool>) -> NullBuffer {
-    NullBuffer::new(BooleanBuffer::from(valid))
-}
-
-/// An optional string column whose few values repeat, as indexes into a list of names; `u32::MAX` is null.
-#[derive(Default)]
-struct Names {
-    names: Vec<Arc<str>>,
-    ids: Vec<u32>,
-}
-
-impl Names {
-    fn push(&mut self, name: Option<&Arc<str>>) {
-        let id = match name {
-            None => u32::MAX,
-            Some(name) => {
-                let found = self.names.iter().position(|known| Arc::ptr_eq(known, name) || known == name);
-                let id = found.unwrap_or_else(|| {
-                    self.names.push(name.clone());
-                    self.names.len() - 1
-                });
-                u32::try_from(id).unwrap_or(u32::MAX)
-            }
-        };
-        self.ids.push(id);
-    }
-
-    fn finish(self) -> ArrayRef {
-        let mut builder = StringBuilder::with_capacity(self.ids.len(), self.ids.len() * 4);
-        for id in self.ids {
-            builder.append_option(self.names.get(id as usize));
-        }
-        Arc::new(builder.finish())
-    }
-}
-
 /// Events of operations that are not written yet, column by column.
 #[derive(Default)]
 pub(crate) struct EventBuffer {
     kind: Vec<u8>,
-    op_id: Vec<i64>,
-    seq: Vec<i64>,
-    t_ns: Vec<i64>,
-    process: Vec<i64>,
-    node: Names,
-    phase: Names,
-    f: Vec<u8>,
-    key: Vec<i64>,
-    value: OptionalInts,
-    expected: Vec<i64>,
-    mop_ends: Vec<i32>,
-    mop_f: Vec<u8>,
-    mop_key: Vec<i64>,
-    mop_value: OptionalInts,
-    list_ends: Vec<i32>,
-    list_valid: Vec<bool>,
-    list_items: Vec<i64>,
-    /// Row, code and text of the rows that have an error.
-    errors: Vec<(usize, String, String)>,
+    op_id: Ints,
+    seq: Ints,
+    t_ns: Ints,
+    process: Ints,
+    node: Labels,
+    phase: Labels,
+    calls: CallColumns,
+    error_code: Texts,
+    error_text: Texts,
     conn_cookie: OptionalInts,
-}
-
-/// An end offset of a list column. A buffer is written long before it holds 2^31 elements.
-fn end(length: usize) -> i32 {
-    i32::try_from(length).unwrap_or(i32::MAX)
 }
 
 /// Place and time of one event.
@@ -170,15 +85,15 @@ impl EventBuffer {
 
     /// Elements of lists read and micro-operations: what makes an event large.
     pub(crate) fn elements(&self) -> usize {
-        self.list_items.len() + self.mop_f.len()
+        self.calls.elements()
     }
 
     fn push_head(&mut self, kind: u8, head: EventHead) {
+        self.conn_cookie.put(self.kind.len(), cookie_to_int(head.conn_cookie));
         self.kind.push(kind);
         self.op_id.push(head.op_id.cast_signed());
         self.seq.push(head.seq.cast_signed());
         self.t_ns.push(head.t_ns);
-        self.conn_cookie.push(cookie_to_int(head.conn_cookie));
     }
 
     pub(crate) fn push_invoke(
@@ -193,7 +108,7 @@ impl EventBuffer {
         self.process.push(process);
         self.node.push(node);
         self.phase.push(Some(phase));
-        self.push_call(call, false);
+        self.calls.push(call, false);
     }
 
     fn push_completion(&mut self, kind: u8, head: EventHead) {
@@ -205,269 +120,161 @@ impl EventBuffer {
 
     pub(crate) fn push_ok(&mut self, head: EventHead, call: &Call) {
         self.push_completion(KIND_OK, head);
-        self.push_call(call, true);
+        self.calls.push(call, true);
     }
 
     pub(crate) fn push_error(&mut self, head: EventHead, certain: bool, code: &str, text: &str) {
+        let row = self.kind.len();
         self.push_completion(if certain { KIND_FAIL } else { KIND_INFO }, head);
-        self.errors.push((self.kind.len() - 1, code.to_owned(), text.to_owned()));
-        self.push_scalars(F_NONE, 0, None, 0);
-        self.mop_ends.push(end(self.mop_f.len()));
-    }
-
-    fn push_scalars(&mut self, f: u8, key: i64, value: Option<i64>, expected: i64) {
-        self.f.push(f);
-        self.key.push(key);
-        self.value.push(value);
-        self.expected.push(expected);
-    }
-
-    /// The call; what its reads saw only if it is `told`.
-    fn push_call(&mut self, call: &Call, told: bool) {
-        match call {
-            Call::Read { key, value } => {
-                self.push_scalars(F_READ, *key, value.flatten().filter(|_| told), 0);
-            }
-            Call::Write { key, value } => self.push_scalars(F_WRITE, *key, Some(*value), 0),
-            Call::Cas { key, expected, value } => self.push_scalars(F_CAS, *key, Some(*value), *expected),
-            Call::Txn(mops) => {
-                self.push_scalars(F_TXN, 0, None, 0);
-                for mop in mops {
-                    self.push_mop(mop, told);
-                }
-            }
-            _ => self.push_scalars(F_NONE, 0, None, 0),
-        }
-        self.mop_ends.push(end(self.mop_f.len()));
-    }
-
-    fn push_mop(&mut self, mop: &Mop, told: bool) {
-        let (f, value, list) = match mop {
-            Mop::Append { value, .. } => (MOP_APPEND, Some(*value), None),
-            Mop::ReadList { list, .. } => (MOP_READ_LIST, None, list.as_ref().filter(|_| told)),
-            Mop::Write { value, .. } => (MOP_WRITE, Some(*value), None),
-            Mop::Read { value, .. } => (MOP_READ, value.flatten().filter(|_| told), None),
-            _ => return,
-        };
-        self.mop_f.push(f);
-        self.mop_key.push(mop.key().unwrap_or_default());
-        self.mop_value.push(value);
-        self.list_valid.push(list.is_some());
-        self.list_items.extend_from_slice(list.map_or(&[], Vec::as_slice));
-        self.list_ends.push(end(self.list_items.len()));
+        self.error_code.put(row, Some(code));
+        self.error_text.put(row, Some(text));
+        self.calls.push_none();
     }
 
     /// The events as a record batch.
     pub(crate) fn into_batch(self, file: &Path) -> Result<RecordBatch, Error> {
         let rows = self.kind.len();
-        let (mut codes, mut texts) = (StringBuilder::new(), StringBuilder::new());
-        let mut written = 0;
-        for (row, code, text) in &self.errors {
-            for builder in [&mut codes, &mut texts] {
-                builder.append_nulls(row - written);
-            }
-            codes.append_value(code);
-            texts.append_value(text);
-            written = row + 1;
-        }
-        for builder in [&mut codes, &mut texts] {
-            builder.append_nulls(rows - written);
-        }
-        let lists = ListArray::new(
-            Arc::new(int("item")),
-            offsets(self.list_ends),
-            ints(self.list_items),
-            Some(nulls(self.list_valid)),
-        );
-        let mops: Vec<ArrayRef> = vec![bytes(self.mop_f), ints(self.mop_key), self.mop_value.finish(), Arc::new(lists)];
-        let mops = StructArray::new(mop_fields(), mops, None);
-        let mop = Field::new("item", DataType::Struct(mop_fields()), false);
-        let columns: Vec<ArrayRef> = vec![
-            bytes(self.kind),
-            ints(self.op_id),
-            ints(self.seq),
-            ints(self.t_ns),
-            ints(self.process),
-            self.node.finish(),
-            self.phase.finish(),
-            bytes(self.f),
-            ints(self.key),
-            self.value.finish(),
-            ints(self.expected),
-            Arc::new(ListArray::new(Arc::new(mop), offsets(self.mop_ends), Arc::new(mops), None)),
-            Arc::new(codes.finish()),
-            Arc::new(texts.finish()),
-            self.conn_cookie.finish(),
-        ];
-        RecordBatch::try_new(schema(), columns).map_err(Error::format(file))
+        let finish = || {
+            let CallArrays { f, other_f, values, mops, value_text } = self.calls.finish(false)?;
+            let mut columns: Vec<ArrayRef> = vec![
+                bytes_array(self.kind),
+                ints_array(self.op_id),
+                ints_array(self.seq),
+                ints_array(self.t_ns),
+                ints_array(self.process),
+                self.node.finish_texts(),
+                self.phase.finish_texts(),
+                f,
+                other_f,
+            ];
+            columns.extend(values);
+            columns.extend([
+                mops,
+                self.error_code.finish(rows)?,
+                self.error_text.finish(rows)?,
+                self.conn_cookie.finish(rows),
+                value_text,
+            ]);
+            RecordBatch::try_new(schema(), columns)
+        };
+        finish().map_err(Error::format(file))
     }
 }
 
-fn bytes(values: Vec<u8>) -> ArrayRef {
-    Arc::new(UInt8Array::new(ScalarBuffer::from(values), None))
+/// The columns of a batch of events, taken apart for reading. It shares the batch's memory.
+pub(crate) struct EventReader {
+    batch: RecordBatch,
+    file: Arc<Path>,
+    first_row: u64,
+    pub(crate) kind: UInt8Array,
+    pub(crate) op_id: Int64Array,
+    pub(crate) seq: Int64Array,
+    pub(crate) t_ns: Int64Array,
+    pub(crate) process: Int64Array,
+    pub(crate) conn_cookie: Int64Array,
+    pub(crate) node: StringArray,
+    pub(crate) phase: StringArray,
+    pub(crate) error_code: StringArray,
+    pub(crate) error_text: StringArray,
+    pub(crate) calls: CallReader,
 }
 
-fn ints(values: Vec<i64>) -> ArrayRef {
-    Arc::new(Int64Array::new(ScalarBuffer::from(values), None))
+/// What an event says of its operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventClass {
+    /// It begins.
+    Invoke,
+    /// It ends so.
+    Complete(Outcome),
 }
 
-fn offsets(mut ends: Vec<i32>) -> OffsetBuffer<i32> {
-    ends.insert(0, 0);
-    OffsetBuffer::new(ScalarBuffer::from(ends))
-}
-
-/// One event, read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) op_id: u64,
-    pub(crate) seq: u64,
-    pub(crate) t_ns: i64,
-    pub(crate) conn_cookie: Option<u64>,
-    pub(crate) kind: EventKind,
-}
-
-/// What kind of event it is, with what only that kind has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum EventKind {
-    Invoke { process: i64, node: Option<Arc<str>>, phase: Arc<str>, call: Call },
-    Complete(Completion),
-}
-
-/// How an operation completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    pub(crate) outcome: Outcome,
-    pub(crate) call: Option<Call>,
-    pub(crate) error_code: Option<Arc<str>>,
-    pub(crate) error_text: Option<Arc<str>>,
-}
-
-/// The columns of a batch of events, taken apart for reading.
-pub(crate) struct EventReader<'a> {
-    columns: Columns<'a>,
-    kind: &'a UInt8Array,
-    ints: [&'a Int64Array; 8],
-    texts: [&'a StringArray; 4],
-    f: &'a UInt8Array,
-    mops: &'a ListArray,
-    mop_f: &'a UInt8Array,
-    mop_ints: [&'a Int64Array; 2],
-    lists: &'a ListArray,
-    items: &'a Int64Array,
-}
-
-impl<'a> EventReader<'a> {
+impl EventReader {
     /// Takes apart a batch that came out of a verified frame.
-    pub(crate) fn new(batch: &'a RecordBatch, file: &'a Path, first_row: u64) -> Result<Self, Error> {
-        let columns = Columns::new(batch, file, first_row);
-        let byte = |name: &str| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt8Type>());
-        let bad = |column: &str| columns.cell(0, column, "missing or of another type");
-        let mops = columns.list("mops")?;
-        let mop = mops.values().as_struct_opt().ok_or_else(|| bad("mops"))?;
-        let mop_int = |name: &str| {
-            let column = mop.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-            column.ok_or_else(|| bad("mops"))
-        };
-        let mop_f = mop.column_by_name("f").and_then(|column| column.as_primitive_opt::<UInt8Type>());
-        let lists =
-            mop.column_by_name("list").and_then(|column| column.as_list_opt::<i32>()).ok_or_else(|| bad("mops"))?;
+    pub(crate) fn new(batch: RecordBatch, file: &Arc<Path>, first_row: u64) -> Result<Self, Error> {
+        let columns = Columns::new(&batch, file, first_row);
+        check_version(&batch, file)?;
+        let kind = batch.column_by_name("kind").and_then(|column| column.as_primitive_opt::<UInt8Type>());
+        let kind = kind.ok_or_else(|| columns.cell(0, "kind", "missing or of another type"))?.clone();
         Ok(Self {
-            kind: byte("kind").ok_or_else(|| bad("kind"))?,
-            f: byte("f").ok_or_else(|| bad("f"))?,
-            ints: [
-                columns.int("op_id")?,
-                columns.int("seq")?,
-                columns.int("t_ns")?,
-                columns.int("process")?,
-                columns.int("key")?,
-                columns.int("value")?,
-                columns.int("expected")?,
-                columns.int("conn_cookie")?,
-            ],
-            texts: [
-                columns.text("node")?,
-                columns.text("phase")?,
-                columns.text("error_code")?,
-                columns.text("error_text")?,
-            ],
-            mops,
-            mop_f: mop_f.ok_or_else(|| bad("mops"))?,
-            mop_ints: [mop_int("key")?, mop_int("value")?],
-            lists,
-            items: lists.values().as_primitive_opt::<Int64Type>().ok_or_else(|| bad("mops"))?,
-            columns,
+            kind,
+            op_id: columns.int("op_id")?.clone(),
+            seq: columns.int("seq")?.clone(),
+            t_ns: columns.int("t_ns")?.clone(),
+            process: columns.int("process")?.clone(),
+            conn_cookie: columns.int("conn_cookie")?.clone(),
+            node: columns.text("node")?.clone(),
+            phase: columns.text("phase")?.clone(),
+            error_code: columns.text("error_code")?.clone(),
+            error_text: columns.text("error_text")?.clone(),
+            calls: CallReader::of_journal(&batch, &columns)?,
+            file: file.clone(),
+            first_row,
+            batch,
         })
     }
 
     /// Number of events.
     pub(crate) fn len(&self) -> usize {
-        self.columns.rows()
+        self.kind.len()
     }
 
-    /// Whether the event in `row` is an invocation, and its `op_id`: all that the first pass over a journal needs.
-    pub(crate) fn peek(&self, row: usize) -> (bool, u64) {
-        (self.kind.value(row) == KIND_INVOKE, self.ints[0].value(row).cast_unsigned())
+    /// Number of the event in `row` in the journal.
+    pub(crate) fn number(&self, row: usize) -> u64 {
+        self.first_row + row as u64
     }
 
-    /// The event in `row`.
-    pub(crate) fn event(&self, row: usize, names: &mut Interner) -> Result<Event, Error> {
-        let [op_id, seq, t_ns, process, .., conn_cookie] = self.ints;
-        let [node, phase, error_code, error_text] = self.texts;
-        let kind = match self.kind.value(row) {
-            KIND_INVOKE => EventKind::Invoke {
-                process: process.value(row),
-                node: optional_text(node, row).map(|name| names.get(name)),
-                phase: names.get(optional_text(phase, row).unwrap_or_default()),
-                call: self.call(row, false)?,
-            },
-            kind @ (KIND_OK | KIND_FAIL | KIND_INFO) => EventKind::Complete(Completion {
-                outcome: [Outcome::Ok, Outcome::Fail, Outcome::Info][usize::from(kind) - 1],
-                call: if kind == KIND_OK { Some(self.call(row, true)?) } else { None },
-                error_code: optional_text(error_code, row).map(|code| names.get(code)),
-                error_text: optional_text(error_text, row).map(|text| names.get(text)),
-            }),
-            other => return Err(self.columns.cell(row, "kind", format!("{other} is not a kind of event"))),
-        };
-        Ok(Event {
-            op_id: op_id.value(row).cast_unsigned(),
-            seq: seq.value(row).cast_unsigned(),
-            t_ns: t_ns.value(row),
-            conn_cookie: optional_int(conn_cookie, row).map(i64::cast_unsigned),
-            kind,
-        })
+    fn columns(&self) -> Columns<'_> {
+        Columns::new(&self.batch, &self.file, self.first_row)
     }
 
-    fn call(&self, row: usize, told: bool) -> Result<Call, Error> {
-        let [_, _, _, _, key, value, expected, _] = self.ints;
-        let (key, expected) = (key.value(row), expected.value(row));
-        match self.f.value(row) {
-            F_READ => Ok(Call::Read { key, value: told.then(|| optional_int(value, row)) }),
-            F_WRITE => Ok(Call::Write { key, value: value.value(row) }),
-            F_CAS => Ok(Call::Cas { key, expected, value: value.value(row) }),
-            F_TXN => {
-                let ends = self.mops.value_offsets();
-                // Offsets of a valid list array are not negative and do not decrease.
-                let range = ends[row].unsigned_abs() as usize..ends[row + 1].unsigned_abs() as usize;
-                range.map(|mop| self.mop(row, mop, told)).collect::<Result<_, _>>().map(Call::Txn)
-            }
-            other => Err(self.columns.cell(row, "f", format!("{other} is not a function"))),
+    /// What kind of event it is.
+    #[inline]
+    pub(crate) fn class(&self, row: usize) -> Result<EventClass, Error> {
+        match self.kind.value(row) {
+            KIND_INVOKE => Ok(EventClass::Invoke),
+            KIND_OK => Ok(EventClass::Complete(Outcome::Ok)),
+            KIND_FAIL => Ok(EventClass::Complete(Outcome::Fail)),
+            KIND_INFO => Ok(EventClass::Complete(Outcome::Info)),
+            other => Err(self.columns().cell(row, "kind", format!("{other} is not a kind of event"))),
         }
     }
 
-    fn mop(&self, row: usize, mop: usize, told: bool) -> Result<Mop, Error> {
-        let [keys, values] = self.mop_ints;
-        let (key, value) = (keys.value(mop), values.value(mop));
-        Ok(match self.mop_f.value(mop) {
-            MOP_APPEND => Mop::Append { key, value },
-            MOP_WRITE => Mop::Write { key, value },
-            MOP_READ => Mop::Read { key, value: told.then(|| optional_int(values, mop)) },
-            MOP_READ_LIST if told => {
-                let ends = self.lists.value_offsets();
-                let range = ends[mop].unsigned_abs() as usize..ends[mop + 1].unsigned_abs() as usize;
-                Mop::ReadList { key, list: Some(self.items.values()[range].to_vec()) }
-            }
-            MOP_READ_LIST => Mop::ReadList { key, list: None },
-            other => return Err(self.columns.cell(row, "mops", format!("{other} is not a micro-operation"))),
-        })
+    /// The invocation in `row` as an operation with this number that nobody has heard of since, and its phase.
+    pub(crate) fn invoked(&self, row: usize, op_id: u64, names: &mut Interner) -> Result<OpRow, Error> {
+        let op = Operation {
+            op_id,
+            process: self.process.value(row),
+            node: optional_text(&self.node, row).map(|name| names.get(name)),
+            call: self.calls.call(&self.columns(), row, false)?,
+            invoke_seq: self.seq.value(row).cast_unsigned(),
+            complete_seq: None,
+            invoke_ns: self.t_ns.value(row),
+            complete_ns: None,
+            outcome: Outcome::Info,
+            error_code: None,
+            error_text: None,
+            conn_cookie: optional_int(&self.conn_cookie, row).map(i64::cast_unsigned),
+        };
+        Ok(OpRow { op, phase: names.get(optional_text(&self.phase, row).unwrap_or_default()) })
+    }
+
+    /// Completes an operation with the completion in `row`.
+    pub(crate) fn complete(
+        &self,
+        row: usize,
+        outcome: Outcome,
+        op: &mut Operation,
+        names: &mut Interner,
+    ) -> Result<(), Error> {
+        op.outcome = outcome;
+        op.complete_seq = Some(self.seq.value(row).cast_unsigned());
+        op.complete_ns = Some(self.t_ns.value(row));
+        op.error_code = optional_text(&self.error_code, row).map(|code| names.get(code));
+        op.error_text = optional_text(&self.error_text, row).map(Arc::from);
+        op.conn_cookie = optional_int(&self.conn_cookie, row).map(i64::cast_unsigned).or(op.conn_cookie);
+        if outcome == Outcome::Ok {
+            op.call = self.calls.call(&self.columns(), row, true)?;
+        }
+        Ok(())
     }
 }

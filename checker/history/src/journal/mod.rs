@@ -16,7 +16,7 @@ pub(crate) mod writer;
 pub use frames::TornTail;
 
 use crate::error::Error;
-use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NodeRow};
+use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow};
 use crate::run_dir::RunDir;
 use events::{EventBuffer, EventHead};
 use fissure_checker::{Call, Mop};
@@ -112,12 +112,12 @@ pub enum RecordError {
         last: u64,
     },
     /// An `ok` must say what its reads saw.
-    #[error("operation {op_id} completed ok, but a read of key {key} has no result")]
+    #[error("operation {op_id} completed ok, but a read{} has no result", key.map_or_else(String::new, |key| format!(" of key {key}")))]
     UnknownRead {
         /// The operation.
         op_id: u64,
-        /// Key of the read.
-        key: i64,
+        /// Key of the read; `None` where it is not of one key.
+        key: Option<i64>,
     },
     /// The journal was finished.
     #[error("the journal is finished")]
@@ -133,6 +133,7 @@ struct Pending {
     connections: Vec<ConnectionRow>,
     nodes: Vec<NodeRow>,
     clocks: Vec<ClockRow>,
+    names: Vec<NameRow>,
 }
 
 impl Pending {
@@ -264,12 +265,21 @@ fn check_order(state: &State, op_id: u64, seq: u64) -> Result<(), RecordError> {
     }
 }
 
-/// The key of the first read without result.
-fn unknown_read(call: &Call) -> Option<i64> {
+/// Whether a read has no result, and the key of it, if it is of one key.
+fn unknown_read(call: &Call) -> Option<Option<i64>> {
     match call {
-        Call::Read { key, value: None } => Some(*key),
+        Call::Read { value: None, .. }
+        | Call::Dequeue { value: None, .. }
+        | Call::Pop { value: None, .. }
+        | Call::Generate { value: None, .. }
+        | Call::ReadSet { elements: None, .. }
+        | Call::Drain { elements: None, .. }
+        | Call::ReadBalances { balances: None } => Some(call.key()),
         Call::Txn(mops) => mops.iter().find_map(|mop| match mop {
-            Mop::ReadList { key, list: None } | Mop::Read { key, value: None } => Some(*key),
+            Mop::ReadList { list: None, .. }
+            | Mop::Read { value: None, .. }
+            | Mop::Poll { records: None }
+            | Mop::ReadPredicate { matched: None, .. } => Some(mop.key()),
             _ => None,
         }),
         _ => None,
@@ -390,6 +400,14 @@ impl Recorder {
     /// If the disk failed earlier.
     pub fn clock(&self, row: ClockRow) -> Result<(), RecordError> {
         self.push(|pending| pending.clocks.push(row))
+    }
+
+    /// Records what an integer of the operations stands for: once, before the first operation that has it.
+    ///
+    /// # Errors
+    /// If the disk failed earlier.
+    pub fn name(&self, row: NameRow) -> Result<(), RecordError> {
+        self.push(|pending| pending.names.push(row))
     }
 
     /// Waits until everything recorded before is written: it survives the death of the process from now on.

@@ -4,7 +4,7 @@ use super::frames::FrameWriter;
 use super::{FLUSH_INTERVAL, Finish, Pending, Shared, State, events};
 use crate::columns::TableRow;
 use crate::error::Error;
-use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NodeRow};
+use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow};
 use crate::schema::Table;
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
@@ -41,6 +41,7 @@ pub(super) struct Writer {
     connections: TableFile,
     nodes: TableFile,
     clocks: TableFile,
+    names: TableFile,
 }
 
 impl Writer {
@@ -52,6 +53,7 @@ impl Writer {
             connections: TableFile::create(dir, Table::Connections)?,
             nodes: TableFile::create(dir, Table::Nodes)?,
             clocks: TableFile::create(dir, Table::Clocks)?,
+            names: TableFile::create(dir, Table::Names)?,
         })
     }
 
@@ -95,7 +97,8 @@ impl Writer {
     }
 
     fn write(&mut self, pending: Pending) -> Result<(), Error> {
-        // Connections first: an operation that is on disk finds the connection that it names.
+        // Names and connections first: an operation that is on disk finds what it mentions.
+        self.names.append::<NameRow>(&pending.names)?;
         self.connections.append::<ConnectionRow>(&pending.connections)?;
         self.faults.append::<FaultRow>(&pending.faults)?;
         self.nodes.append::<NodeRow>(&pending.nodes)?;
@@ -116,6 +119,7 @@ impl Writer {
             &mut self.connections,
             &mut self.nodes,
             &mut self.clocks,
+            &mut self.names,
         ];
         files.into_iter().try_for_each(|file| file.frames.finish())
     }

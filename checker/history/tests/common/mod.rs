@@ -1,7 +1,7 @@
 //! Runs made of events, for the tests of this crate.
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
-use fissure_checker::{Call, History, Mop, Operation, Outcome};
+use fissure_checker::{Call, History, LogRecord, Mop, Operation, OtherCall, Outcome};
 use fissure_history::journal::{CompleteEvent, Completed, InvokeEvent, Journal, Recorder};
 use fissure_history::{Manifest, RunDir, SCHEMA_VERSION};
 use proptest::prelude::*;
@@ -18,39 +18,112 @@ pub(crate) fn new_run() -> (tempfile::TempDir, RunDir) {
 
 /// The call as an invocation has it: nothing is known of its reads.
 pub(crate) fn asked(call: &Call) -> Call {
-    match call {
-        Call::Read { key, .. } => Call::Read { key: *key, value: None },
-        Call::Txn(mops) => Call::Txn(
-            mops.iter()
-                .map(|mop| match mop {
-                    Mop::ReadList { key, .. } => Mop::ReadList { key: *key, list: None },
-                    Mop::Read { key, .. } => Mop::Read { key: *key, value: None },
-                    written => written.clone(),
-                })
-                .collect(),
-        ),
-        other => other.clone(),
+    let mut call = call.clone();
+    match &mut call {
+        Call::Read { value, .. } | Call::Dequeue { value, .. } | Call::Pop { value, .. } => *value = None,
+        Call::Generate { value, .. } => *value = None,
+        Call::ReadSet { elements, .. } | Call::Drain { elements, .. } => *elements = None,
+        Call::ReadBalances { balances } => *balances = None,
+        Call::Txn(mops) => mops.iter_mut().for_each(|mop| match mop {
+            Mop::ReadList { list, .. } => *list = None,
+            Mop::Read { value, .. } => *value = None,
+            Mop::Poll { records } => *records = None,
+            Mop::ReadPredicate { matched, .. } => *matched = None,
+            _ => {}
+        }),
+        _ => {}
     }
+    call
+}
+
+/// The call with something in every read that has nothing.
+fn told(call: &Call, seen: i64) -> Call {
+    let mut call = call.clone();
+    match &mut call {
+        Call::Read { value, .. } | Call::Dequeue { value, .. } | Call::Pop { value, .. } => {
+            value.get_or_insert(Some(seen));
+        }
+        Call::Generate { value, .. } => {
+            value.get_or_insert(seen);
+        }
+        Call::ReadSet { elements, .. } | Call::Drain { elements, .. } => {
+            elements.get_or_insert_with(|| vec![seen, seen]);
+        }
+        Call::ReadBalances { balances } => {
+            balances.get_or_insert_with(|| vec![(1, Some(seen)), (2, None)]);
+        }
+        Call::Txn(mops) => mops.iter_mut().for_each(|mop| match mop {
+            Mop::ReadList { list, .. } => *list = Some(vec![1, 2]),
+            Mop::Read { value, .. } => *value = Some(None),
+            Mop::Poll { records } => *records = Some(vec![LogRecord { key: 1, offset: Some(seen), value: None }]),
+            Mop::ReadPredicate { matched, .. } => *matched = Some(vec![(seen, 1)]),
+            _ => {}
+        }),
+        _ => {}
+    }
+    call
+}
+
+fn told_mop() -> impl Strategy<Value = Mop> {
+    let key = || prop_oneof![4 => 0..5_i64, 1 => any::<i64>()];
+    let value = || prop_oneof![4 => 0..100_i64, 1 => any::<i64>()];
+    let record = (key(), prop::option::of(value()), prop::option::of(value()))
+        .prop_map(|(key, offset, value)| LogRecord { key, offset, value });
+    prop_oneof![
+        (key(), value()).prop_map(|(key, value)| Mop::Append { key, value }),
+        (key(), prop::collection::vec(value(), 0..4)).prop_map(|(key, list)| Mop::ReadList { key, list: Some(list) }),
+        (key(), value()).prop_map(|(key, value)| Mop::Write { key, value }),
+        (key(), prop::option::of(value())).prop_map(|(key, value)| Mop::Read { key, value: Some(value) }),
+        (key(), value(), prop::option::of(value())).prop_map(|(key, value, offset)| Mop::Send { key, value, offset }),
+        prop::collection::vec(record, 0..4).prop_map(|records| Mop::Poll { records: Some(records) }),
+        (key(), value()).prop_map(|(key, value)| Mop::Insert { key, value }),
+        key().prop_map(|key| Mop::Delete { key }),
+        (value(), prop::collection::vec((key(), value()), 0..3))
+            .prop_map(|(predicate, matched)| Mop::ReadPredicate { predicate, matched: Some(matched) }),
+    ]
+}
+
+/// Words that nobody understands, and some that would be understood with keys and values.
+fn other_call() -> impl Strategy<Value = Call> {
+    let f = prop_oneof![Just("mystery"), Just("read"), Just("txn"), Just("transfer"), Just("")];
+    let value = prop_oneof![Just(None), Just(Some("{:a [1 \"\u{e9}\"]}")), Just(Some("?")), Just(Some(""))];
+    (f, value).prop_map(|(f, value)| Call::Other(Box::new(OtherCall { f: Arc::from(f), value: value.map(Arc::from) })))
 }
 
 /// Calls with every kind of value; reads are filled in.
 pub(crate) fn told_call() -> impl Strategy<Value = Call> {
-    let key = prop_oneof![4 => 0..5_i64, 1 => any::<i64>()];
-    let value = prop_oneof![4 => 0..100_i64, 1 => any::<i64>()];
-    let mop = (key.clone(), value.clone(), prop::collection::vec(value.clone(), 0..4), 0..5_u8).prop_map(
-        |(key, value, list, kind)| match kind {
-            0 => Mop::Append { key, value },
-            1 => Mop::ReadList { key, list: Some(list) },
-            2 => Mop::Write { key, value },
-            3 => Mop::Read { key, value: Some(Some(value)) },
-            _ => Mop::Read { key, value: Some(None) },
-        },
-    );
+    let key = || prop_oneof![4 => 0..5_i64, 1 => any::<i64>()];
+    let value = || prop_oneof![4 => 0..100_i64, 1 => any::<i64>()];
+    let values = || prop::collection::vec(value(), 0..4);
+    let scalar =
+        (key(), value(), prop::option::of(value()), 0..12_u8).prop_map(|(key, value, seen, kind)| match kind {
+            0 => Call::Read { key, value: Some(seen) },
+            1 => Call::Write { key, value },
+            2 => Call::Add { key, value },
+            3 => Call::Append { key, value },
+            4 => Call::Enqueue { key, value },
+            5 => Call::Dequeue { key, value: Some(seen) },
+            6 => Call::Push { key, value },
+            7 => Call::Pop { key, value: Some(seen) },
+            8 => Call::Acquire { key, value: seen },
+            9 => Call::Release { key, value: seen },
+            10 => Call::Generate { key, value: Some(value) },
+            _ => Call::Cas { key, expected: value, value: seen.unwrap_or(key) },
+        });
+    let lists = (key(), values(), 0..4_u8).prop_map(|(key, elements, kind)| match kind {
+        0 => Call::ReadSet { key, elements: Some(elements) },
+        1 => Call::Drain { key, elements: Some(elements) },
+        2 => Call::Subscribe { keys: elements },
+        _ => Call::Assign { keys: elements },
+    });
+    let balances = prop::collection::vec((key(), prop::option::of(value())), 0..4);
     prop_oneof![
-        (key.clone(), prop::option::of(value.clone())).prop_map(|(key, value)| Call::Read { key, value: Some(value) }),
-        (key.clone(), value.clone()).prop_map(|(key, value)| Call::Write { key, value }),
-        (key, value.clone(), value).prop_map(|(key, expected, value)| Call::Cas { key, expected, value }),
-        prop::collection::vec(mop, 0..4).prop_map(Call::Txn),
+        4 => scalar,
+        3 => lists,
+        4 => prop::collection::vec(told_mop(), 0..4).prop_map(Call::Txn),
+        1 => (key(), key(), value()).prop_map(|(from, to, amount)| Call::Transfer { from, to, amount }),
+        1 => balances.prop_map(|balances| Call::ReadBalances { balances: Some(balances) }),
+        1 => other_call(),
     ]
 }
 
@@ -112,21 +185,8 @@ pub(crate) fn play(steps: &[Step], recorder: Option<&Recorder>) -> History {
 }
 
 fn complete(step: &Step, op: &mut Operation, (seq, t_ns): (u64, i64), recorder: Option<&Recorder>) {
-    let told = match (&op.call, &step.call) {
-        // The same call must come back; only what its reads saw is new.
-        (asked_call, told) if asked(told) == *asked_call => told.clone(),
-        (Call::Read { key, .. }, _) => Call::Read { key: *key, value: Some(Some(seq.cast_signed())) },
-        (Call::Txn(mops), _) => Call::Txn(
-            mops.iter()
-                .map(|mop| match mop {
-                    Mop::ReadList { key, .. } => Mop::ReadList { key: *key, list: Some(vec![1, 2]) },
-                    Mop::Read { key, .. } => Mop::Read { key: *key, value: Some(None) },
-                    written => written.clone(),
-                })
-                .collect(),
-        ),
-        (other, _) => other.clone(),
-    };
+    // The same call must come back; only what its reads saw is new.
+    let told = if asked(&step.call) == op.call { step.call.clone() } else { told(&op.call, seq.cast_signed()) };
     let completed = match step.outcome {
         0..=3 => Completed::Ok(&told),
         4 => Completed::Fail { code: "cas-mismatch", text: "it was 3, not 4" },
