@@ -19,6 +19,7 @@ pub(crate) fn describe(table: Table) -> &'static str {
         Table::Connections => "what the harness opened, and what the kernel saw",
         Table::Nodes => "the life of each node: one row per event",
         Table::Clocks => "CLOCK_MONOTONIC and wall time at the same moment",
+        Table::Names => "what the integers of operations that are names stand for",
     }
 }
 
