@@ -27,7 +27,9 @@ fn documented(text: &str, table: Table) -> Vec<(String, String)> {
     let heading = format!("\n## {} — ", table.name());
     let (_, section) = text.split_once(&heading).unwrap_or_else(|| panic!("no section for {}", table.name()));
     let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| column"));
+    // The first table of the section has the columns; what comes behind it explains them.
+    let lines = section.lines().skip_while(|line| !line.starts_with("| column")).skip(2);
+    let rows = lines.take_while(|line| line.starts_with("| "));
     rows.flat_map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let names: Vec<&str> = cells[1].split(", ").collect();
