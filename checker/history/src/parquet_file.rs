@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
@@ -152,6 +154,8 @@ pub(crate) struct TableWriter {
     next: usize,
     part: Option<PartWriter>,
     done: Vec<FileSum>,
+    /// Set once it is known that the order of events is not that of real time.
+    sessions_only: Arc<AtomicBool>,
 }
 
 impl TableWriter {
@@ -164,7 +168,21 @@ impl TableWriter {
     ) -> Result<Self, Error> {
         let dir = root.join(table.name());
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-        Ok(Self { table, schema, root: root.to_owned(), stem, next, part: None, done: Vec::new() })
+        Ok(Self {
+            table,
+            schema,
+            root: root.to_owned(),
+            stem,
+            next,
+            part: None,
+            done: Vec::new(),
+            sessions_only: Arc::default(),
+        })
+    }
+
+    /// The same writer, whose files say that the order of events is not that of real time once this is set.
+    pub(crate) fn with_sessions_only(self, sessions_only: Arc<AtomicBool>) -> Self {
+        Self { sessions_only, ..self }
     }
 
     /// Path of the file that is being written or comes next.
@@ -191,7 +209,7 @@ impl TableWriter {
 
     fn close_part(&mut self) -> Result<(), Error> {
         let Some(part) = self.part.take() else { return Ok(()) };
-        let (path, mut sum) = part.finish(Vec::new())?;
+        let (path, mut sum) = part.finish(order_metadata(self.sessions_only.load(Ordering::Relaxed)))?;
         sum.path = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
         self.done.push(sum);
         self.next += 1;
@@ -306,12 +324,31 @@ fn key_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 /// Key under which the footer of a file by itself has the names, as a JSON list of texts.
 pub(crate) const NAMES_KEY: &str = "fissure.names";
 
+/// Key under which the footer says `false` if the order of events is not that of real time.
+const ORDER_KEY: &str = "fissure.real_time_order";
+
+/// What a footer says about the order of events.
+pub(crate) fn order_metadata(sessions_only: bool) -> Vec<KeyValue> {
+    sessions_only.then(|| KeyValue::new(ORDER_KEY.to_owned(), "false".to_owned())).into_iter().collect()
+}
+
+/// Whether a file does not say that its order of events is not that of real time.
+pub(crate) fn footer_real_time_order(path: &Path) -> Result<bool, Error> {
+    let footer = footer(path)?;
+    Ok(key_value(&footer, ORDER_KEY) != Some("false"))
+}
+
+fn footer(path: &Path) -> Result<Arc<ParquetMetaData>, Error> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    guarded(path, || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::format(path))?;
+        Ok(builder.metadata().clone())
+    })
+}
+
 /// The names in the footer of a file, in the order of their integers.
 pub(crate) fn footer_names(path: &Path) -> Result<Vec<String>, Error> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let metadata = guarded(path, || {
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::format(path)).map(|it| it.metadata().clone())
-    })?;
+    let metadata = footer(path)?;
     match key_value(&metadata, NAMES_KEY) {
         None => Ok(Vec::new()),
         Some(names) => serde_json::from_str(names).map_err(|source| Error::Json {

@@ -133,7 +133,18 @@ pub fn read_history(path: &Path) -> Result<RunHistory, Error> {
     rows.sort_by_key(|row| row.op.invoke_seq);
     let (ops, phases) = rows.into_iter().map(|row| (row.op, row.phase)).unzip();
     let history = History::new(ops).map_err(|source| Error::Invariant { path: path.to_owned(), source })?;
-    Ok(RunHistory { history: history.with_names(read_names(path)?), phases })
+    let history = history.with_names(read_names(path)?).with_real_time_order(order_is_known(&files)?);
+    Ok(RunHistory { history, phases })
+}
+
+/// Whether the order of events is that of real time: no file says otherwise.
+fn order_is_known(files: &[PathBuf]) -> Result<bool, Error> {
+    for file in files {
+        if !parquet_file::footer_real_time_order(file)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads what the integers of a history stand for. None of them, if there is no table `names`.
@@ -187,6 +198,7 @@ pub(crate) fn for_each_op(file: &Path, mut each: impl FnMut(OpRow)) -> Result<()
 /// ```
 pub struct OpsReader {
     names: Arc<Names>,
+    real_time_order: bool,
     /// Each of them sorted; the first has the parts, one after the other.
     streams: Vec<Stream>,
     /// Next invocation of each stream that has more, the least first.
@@ -239,12 +251,19 @@ impl OpsReader {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let files = table_files(path, Table::Ops)?;
         verify(path, Table::Ops, &files)?;
+        let real_time_order = order_is_known(&files)?;
         let is_part = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
         let (parts, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_part);
         let streams = std::iter::once(parts).chain(others.into_iter().map(|file| vec![file])).map(Stream::new);
         let streams = streams.collect();
-        let mut reader =
-            Self { names: read_names(path)?, streams, next: BinaryHeap::new(), last_seq: None, failed: false };
+        let mut reader = Self {
+            names: read_names(path)?,
+            real_time_order,
+            streams,
+            next: BinaryHeap::new(),
+            last_seq: None,
+            failed: false,
+        };
         for index in 0..reader.streams.len() {
             reader.queue(index)?;
         }
@@ -255,6 +274,12 @@ impl OpsReader {
     #[must_use]
     pub fn names(&self) -> &Arc<Names> {
         &self.names
+    }
+
+    /// Whether the order of events is that of real time.
+    #[must_use]
+    pub fn has_real_time_order(&self) -> bool {
+        self.real_time_order
     }
 
     fn queue(&mut self, index: usize) -> Result<(), Error> {

@@ -50,7 +50,7 @@ use crate::manifest::{sync_dir, write_json};
 use crate::ops_table::{OpsBuilder, batch_schema};
 use crate::pairing::{BATCH_ELEMENTS, BATCH_ROWS};
 use crate::pairing::{Pairing, Sink, Tally, write_rows};
-use crate::parquet_file::{Background, FileSum, NAMES_KEY, PartWriter, TableWriter};
+use crate::parquet_file::{Background, FileSum, NAMES_KEY, PartWriter, TableWriter, order_metadata};
 use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow, OpRow};
 use crate::schema::{SCHEMA_VERSION, Table};
 use crate::seal::{CHECKSUMS_FILE, Checksums, SealReport, remove_dir};
@@ -59,13 +59,14 @@ use fissure_checker::{Names, Operation};
 use parquet::file::metadata::KeyValue;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Late operations that wait for a file of their own.
 const LATE_ROWS: usize = 64 * 1024;
 
 /// Where batches of operations go.
 enum Out {
-    Folder(TableWriter),
+    Folder(Box<TableWriter>),
     File(Box<PartWriter>),
 }
 
@@ -95,6 +96,7 @@ pub struct HistoryWriter {
     late_files: usize,
     files: Vec<FileSum>,
     names: Vec<NameRow>,
+    sessions_only: Arc<AtomicBool>,
     done: bool,
 }
 
@@ -112,8 +114,10 @@ impl HistoryWriter {
         }
         remove_dir(&partial)?;
         std::fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
-        let out = Out::Folder(TableWriter::create(&partial, Table::Ops, batch_schema(), ("part", 0))?);
-        Self::start(target, partial, true, out)
+        let sessions_only = Arc::<AtomicBool>::default();
+        let parts = TableWriter::create(&partial, Table::Ops, batch_schema(), ("part", 0))?;
+        let out = Out::Folder(Box::new(parts.with_sessions_only(sessions_only.clone())));
+        Self::start(target, partial, true, (out, sessions_only))
     }
 
     /// Starts one Parquet file with the operations. A file that is there is replaced when all is written.
@@ -125,10 +129,15 @@ impl HistoryWriter {
         name.push(".partial");
         let partial = path.with_file_name(name);
         let out = Out::File(Box::new(PartWriter::create(&partial, Table::Ops, batch_schema())?));
-        Self::start(path.to_owned(), partial, false, out)
+        Self::start(path.to_owned(), partial, false, (out, Arc::default()))
     }
 
-    fn start(target: PathBuf, partial: PathBuf, in_folder: bool, out: Out) -> Result<Self, Error> {
+    fn start(
+        target: PathBuf,
+        partial: PathBuf,
+        in_folder: bool,
+        (out, sessions_only): (Out, Arc<AtomicBool>),
+    ) -> Result<Self, Error> {
         let out = Background::start(out, &target)?;
         Ok(Self {
             pairing: Pairing::new(&target),
@@ -145,6 +154,7 @@ impl HistoryWriter {
             late_files: 0,
             files: Vec::new(),
             names: Vec::new(),
+            sessions_only,
             done: false,
         })
     }
@@ -239,12 +249,19 @@ impl HistoryWriter {
             return write_rows(&late, &target, self.sink()?);
         }
         let next = ("late", self.late_files);
-        let mut writer = TableWriter::create(&self.partial, Table::Ops, batch_schema(), next)?;
+        let writer = TableWriter::create(&self.partial, Table::Ops, batch_schema(), next)?;
+        let mut writer = writer.with_sessions_only(self.sessions_only.clone());
         write_rows(&late, &self.target, &mut writer)?;
         let files = writer.finish(false)?;
         self.late_files += files.len();
         self.files.extend(files);
         Ok(())
+    }
+
+    /// Says whether the order of events is that of real time, which it is unless something else is said. Otherwise only
+    /// the order within each process is known. To be said before the first operation.
+    pub fn real_time_order(&mut self, known: bool) {
+        self.sessions_only.store(!known, Ordering::Relaxed);
     }
 
     /// Says what the integers of the operations stand for: everything, once.
@@ -309,7 +326,7 @@ impl HistoryWriter {
     }
 
     fn finish_file(&mut self, file: PartWriter) -> Result<(), Error> {
-        let mut more = Vec::new();
+        let mut more = order_metadata(self.sessions_only.load(Ordering::Relaxed));
         if !self.names.is_empty() {
             let texts: Vec<&str> = self.names.iter().map(|row| &*row.text).collect();
             let json = serde_json::to_string(&texts).map_err(|source| Error::Json {
