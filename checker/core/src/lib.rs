@@ -11,6 +11,8 @@
 //!
 //! Checkers: [`linearizable`] (single objects, partitioned by key) and [`list_append`] (transactions over lists).
 //! [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
+//!
+//! [`synthetic`] makes histories with a known verdict, to hold checkers to and to measure them with.
 
 pub mod consistency;
 pub mod finding;
@@ -18,6 +20,7 @@ pub mod linearizable;
 pub mod list_append;
 pub mod names;
 pub mod op;
+pub mod synthetic;
 pub mod verdict;
 
 pub use finding::{CheckResult, Edge, EdgeKind, Finding};
