@@ -105,6 +105,12 @@ pub enum Error {
         /// What cannot be.
         detail: String,
     },
+    /// A journal of the first version.
+    #[error("{} was written by an older fissure: recover its run with the fissure that wrote it", path.display())]
+    OlderJournal {
+        /// The journal of operations.
+        path: PathBuf,
+    },
     /// There is a history already.
     #[error("{} exists already: name another folder, or remove it", path.display())]
     Exists {

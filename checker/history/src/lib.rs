@@ -30,6 +30,7 @@ mod pairing;
 mod parquet_file;
 pub mod read;
 mod recover;
+mod roll;
 pub mod rows;
 mod run_dir;
 pub mod schema;

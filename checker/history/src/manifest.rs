@@ -173,12 +173,7 @@ impl Manifest {
     /// If it is missing or malformed, or was written by a newer version.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(MANIFEST_FILE);
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
-            what: "manifest",
-            path: path.clone(),
-            source: Arc::new(source),
-        })?;
+        let manifest: Manifest = read_checked_json(&path, "manifest")?;
         if manifest.schema_version > SCHEMA_VERSION {
             return Err(Error::NewerSchema { path, found: manifest.schema_version, known: SCHEMA_VERSION });
         }
@@ -190,7 +185,7 @@ impl Manifest {
     /// # Errors
     /// If the disk refuses.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
-        write_json(&dir.join(MANIFEST_FILE), "manifest", self)
+        write_checked_json(&dir.join(MANIFEST_FILE), "manifest", self)
     }
 }
 
@@ -208,6 +203,50 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, what: &'static str, value: &
     file.sync_all().map_err(Error::io("sync", &partial))?;
     std::fs::rename(&partial, path).map_err(Error::io("replace", path))?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What [`write_checked_json`] writes.
+#[derive(Serialize, Deserialize)]
+struct Checked<T> {
+    /// CRC-32 of the content without blanks, in hexadecimal; `None`: written by an older version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc32: Option<String>,
+    #[serde(flatten)]
+    content: T,
+}
+
+fn json_crc<T: Serialize>(path: &Path, what: &'static str, value: &T) -> Result<String, Error> {
+    let bytes = serde_json::to_vec(value).map_err(|source| Error::Json {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    Ok(format!("{:08x}", crc32fast::hash(&bytes)))
+}
+
+/// Replaces a JSON file as [`write_json`] does, with a checksum of its content in it.
+pub(crate) fn write_checked_json<T: Serialize>(path: &Path, what: &'static str, value: &T) -> Result<(), Error> {
+    let crc32 = json_crc(path, what, value)?;
+    write_json(path, what, &Checked { crc32: Some(crc32), content: value })
+}
+
+/// Reads what [`write_checked_json`] wrote.
+pub(crate) fn read_checked_json<T: Serialize + serde::de::DeserializeOwned>(
+    path: &Path,
+    what: &'static str,
+) -> Result<T, Error> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let checked: Checked<T> = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let crc32 = json_crc(path, what, &checked.content)?;
+    if let Some(written) = checked.crc32.filter(|written| *written != crc32) {
+        let detail = format!("its content has CRC-32 {crc32}, but it had {written} when it was written");
+        return Err(Error::Corrupt { path: path.to_owned(), place: "its content".to_owned(), detail });
+    }
+    Ok(checked.content)
 }
 
 /// Syncs a folder, so that renames in it survive a power failure.

@@ -20,6 +20,7 @@ use crate::rows::OpRow;
 use arrow::array::RecordBatch;
 use fissure_checker::{HistoryError, Operation, Outcome};
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) const BATCH_ELEMENTS: usize = 1024 * 1024;
 const RETIRED_MAX: usize = 64 * 1024;
 
 /// What went through, for reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) ops: u64,
     pub(crate) ok: u64,
@@ -80,6 +81,17 @@ impl Tally {
     pub(crate) fn into_counts(self, counts: &mut Counts) {
         (counts.ops, counts.ok, counts.fail, counts.info) = (self.ops, self.ok, self.fail, self.info);
     }
+}
+
+/// What a pairing needs to go on, beside its open operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PairingState {
+    /// Number of the next operation.
+    next: u64,
+    last_seq: Option<u64>,
+    /// Numbers of the open operations, in the order in which they are kept.
+    pub(crate) open: Vec<u64>,
+    retired: Vec<i64>,
 }
 
 /// A place in the batches of events that are kept.
@@ -285,6 +297,53 @@ impl Pairing {
     /// Hands on the rows that wait to become a batch.
     pub(crate) fn flush(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         if self.out.len() > 0 { sink.batch(self.out.take_batch(&self.path)?) } else { Ok(()) }
+    }
+
+    /// Ends a part: what is behind an open operation does not wait for it any more, and the open ones are late.
+    pub(crate) fn part_from_open(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        // One window of nothing: everything is handed on or late.
+        while !self.queue.is_empty() {
+            self.release(self.queue.len() - 1)?;
+            if self.out.len() >= BATCH_ROWS || self.out.elements() >= BATCH_ELEMENTS {
+                self.flush(sink)?;
+            }
+        }
+        self.first_batch += self.batches.len() as u64;
+        self.batches.clear();
+        self.flush(sink)
+    }
+
+    /// Names `path` in errors from now on.
+    pub(crate) fn set_path(&mut self, path: &Path) {
+        self.path = Arc::from(path);
+    }
+
+    /// What it needs to go on, after [`Pairing::part_from_open`].
+    pub(crate) fn state(&self) -> PairingState {
+        let mut retired: Vec<i64> = self.retired.iter().copied().collect();
+        retired.sort_unstable();
+        PairingState { next: self.first, last_seq: self.last_seq, open: Vec::new(), retired }
+    }
+
+    /// The open operations, by the number that the run gave them, in order of invocation; after
+    /// [`Pairing::part_from_open`].
+    pub(crate) fn open_ops(&self) -> Vec<(u64, &OpRow)> {
+        let known = self.open.iter();
+        let mut open: Vec<_> = known.filter_map(|(op_id, number)| Some((*op_id, self.late.get(number)?))).collect();
+        open.sort_unstable_by_key(|(_, row)| row.op.op_id);
+        open
+    }
+
+    /// Goes on from a state and its open operations.
+    pub(crate) fn restore(&mut self, state: &PairingState, open: Vec<(u64, OpRow)>) {
+        self.first = state.next;
+        self.last_seq = state.last_seq;
+        self.retired = state.retired.iter().copied().collect();
+        for (op_id, row) in open {
+            self.open.insert(op_id, row.op.op_id);
+            self.busy.insert(row.op.process, row.op.op_id);
+            self.late.insert(row.op.op_id, row);
+        }
     }
 
     /// The late operations that have completed since this was asked, in order of invocation.

@@ -334,7 +334,9 @@ fn read_rows<R: TableRow>(path: &Path) -> Result<Vec<R>, Error> {
 /// # Errors
 /// If a file is missing, damaged, or of another schema.
 pub fn read_faults(path: &Path) -> Result<Vec<FaultRow>, Error> {
-    read_rows(path)
+    let mut rows: Vec<FaultRow> = read_rows(path)?;
+    rows.sort_by_key(|row| row.start_ns);
+    Ok(rows)
 }
 
 /// Reads the injections of a run, in order of time.
@@ -342,7 +344,9 @@ pub fn read_faults(path: &Path) -> Result<Vec<FaultRow>, Error> {
 /// # Errors
 /// If a file is missing, damaged, or of another schema.
 pub fn read_injections(path: &Path) -> Result<Vec<InjectionRow>, Error> {
-    read_rows(path)
+    let mut rows: Vec<InjectionRow> = read_rows(path)?;
+    rows.sort_by_key(|row| row.t_ns);
+    Ok(rows)
 }
 
 /// Reads the connections of a run, in order of their opening.
@@ -350,7 +354,9 @@ pub fn read_injections(path: &Path) -> Result<Vec<InjectionRow>, Error> {
 /// # Errors
 /// If a file is missing, damaged, or of another schema.
 pub fn read_connections(path: &Path) -> Result<Vec<ConnectionRow>, Error> {
-    read_rows(path)
+    let mut rows: Vec<ConnectionRow> = read_rows(path)?;
+    rows.sort_by_key(|row| (row.opened_ns.unwrap_or(i64::MIN), row.conn_cookie));
+    Ok(rows)
 }
 
 /// Reads the life of the nodes of a run, in order of time.
@@ -358,13 +364,17 @@ pub fn read_connections(path: &Path) -> Result<Vec<ConnectionRow>, Error> {
 /// # Errors
 /// If a file is missing, damaged, or of another schema.
 pub fn read_nodes(path: &Path) -> Result<Vec<NodeRow>, Error> {
-    read_rows(path)
+    let mut rows: Vec<NodeRow> = read_rows(path)?;
+    rows.sort_by_key(|row| row.t_ns);
+    Ok(rows)
 }
 
-/// Reads the pairs of times of a run.
+/// Reads the pairs of times of a run, in order of time.
 ///
 /// # Errors
 /// If a file is missing, damaged, or of another schema.
 pub fn read_clocks(path: &Path) -> Result<Vec<ClockRow>, Error> {
-    read_rows(path)
+    let mut rows: Vec<ClockRow> = read_rows(path)?;
+    rows.sort_by_key(|row| row.t_ns);
+    Ok(rows)
 }

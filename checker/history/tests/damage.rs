@@ -84,7 +84,7 @@ fn batches(close: bool) -> (tempfile::TempDir, RunDir, History) {
 fn a_flipped_byte_of_a_journal_is_an_error_or_a_cut_that_is_said() {
     for close in [true, false] {
         let (_store, run, history) = batches(close);
-        for name in ["ops.arrows", "ops.sums"] {
+        for name in ["ops-00000.arrows", "ops-00000.sums"] {
             let file = run.journal_dir().join(name);
             let length = std::fs::metadata(&file).unwrap().len() as usize;
             let (mut errors, mut cuts, mut harmless) = (0, 0, 0);
@@ -93,7 +93,7 @@ fn a_flipped_byte_of_a_journal_is_an_error_or_a_cut_that_is_said() {
                 match seal(&damaged) {
                     Err(error) => {
                         let text = error.to_string();
-                        assert!(text.contains("ops.") && text.contains("byte"), "{text}");
+                        assert!(text.contains("ops-00000.") && text.contains("byte"), "{text}");
                         errors += 1;
                     }
                     Ok(report) => {
@@ -118,7 +118,7 @@ fn a_flipped_byte_of_a_journal_is_an_error_or_a_cut_that_is_said() {
 #[test]
 fn a_journal_that_ends_anywhere_gives_a_prefix() {
     let (_store, run, history) = batches(false);
-    let file = run.journal_dir().join("ops.arrows");
+    let file = run.journal_dir().join("ops-00000.arrows");
     let length = std::fs::metadata(&file).unwrap().len() as usize;
     for at in (0..length).step_by((length / 60).max(1)) {
         let (_copy, torn) = changed(&run, &file, |bytes| bytes.truncate(at));
@@ -126,7 +126,7 @@ fn a_journal_that_ends_anywhere_gives_a_prefix() {
         assert_eq!(report.torn.len(), 1, "cut at {at}");
         assert!(is_prefix(&read_history(torn.path()).unwrap().history, &history), "cut at {at}");
     }
-    let sums = run.journal_dir().join("ops.sums");
+    let sums = run.journal_dir().join("ops-00000.sums");
     let length = std::fs::metadata(&sums).unwrap().len() as usize;
     for at in (0..length).step_by(5) {
         let (_copy, torn) = changed(&run, &sums, |bytes| bytes.truncate(at));

@@ -14,6 +14,7 @@ fn write_ops(mut writer: HistoryWriter, history: &History) -> u64 {
     let phase = Arc::from("faults");
     history.ops().iter().for_each(|op| writer.op(op, &phase).unwrap());
     writer.names(history.names());
+    writer.real_time_order(history.has_real_time_order());
     writer.finish().unwrap().counts.ops
 }
 
@@ -101,11 +102,11 @@ fn operation(number: u64) -> Operation {
 }
 
 #[test]
-fn names_come_back_from_a_folder_and_from_a_file() {
+fn names_and_a_missing_order_come_back_from_a_folder_and_from_a_file() {
     let mut names = Names::default();
     let (key, value) = (names.number(":x"), names.number("\"a\nb \u{1F600}\""));
     let op = Operation { call: Call::Txn(vec![Mop::Write { key, value }]), ..operation(0) };
-    let history = History::new(vec![op]).unwrap().with_names(Arc::new(names));
+    let history = History::new(vec![op]).unwrap().with_names(Arc::new(names)).with_real_time_order(false);
     let dir = tempfile::tempdir().unwrap();
     let (folder, file) = (dir.path().join("folder"), dir.path().join("one.parquet"));
     write_ops(HistoryWriter::create(&folder).unwrap(), &history);
@@ -115,6 +116,7 @@ fn names_come_back_from_a_folder_and_from_a_file() {
         assert_eq!(read, history);
         assert_eq!(read.names().display(key).to_string(), ":x");
         assert_eq!(OpsReader::open(path).unwrap().names(), history.names());
+        assert!(!OpsReader::open(path).unwrap().has_real_time_order());
     }
     assert_eq!(read::read_names(&folder).unwrap().len(), 2);
 }

@@ -165,11 +165,6 @@ pub(crate) struct CallColumns {
 }
 
 impl CallColumns {
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.f.len()
-    }
-
     /// Elements of lists and micro-operations: what makes rows large.
     pub(crate) fn elements(&self) -> usize {
         let mops = &self.mops;

@@ -1,6 +1,6 @@
 //! One journal file: an Arrow IPC stream, and beside it the checksums of its messages.
 //!
-//! `journal/<table>.arrows` is a plain IPC stream that any Arrow reader opens. `journal/<table>.sums` has one record of
+//! `journal/<table>-NNNNN.arrows` is a plain IPC stream that any Arrow reader opens. `journal/<table>-NNNNN.sums` has one record of
 //! 24 bytes per frame (the schema, each batch, the end-of-stream marker), appended after the frame itself:
 //! `index u32, rows u32, end offset u64, CRC-32 of the frame u32, CRC-32 of this record's first 20 bytes u32`, all
 //! little-endian. The record with `rows = u32::MAX` says that the journal was closed properly.
@@ -84,6 +84,11 @@ impl FrameWriter {
     pub(crate) fn append(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         self.encoder.write(batch).map_err(Error::format(&self.path))?;
         self.write_frame(u32::try_from(batch.num_rows()).unwrap_or(END_ROWS - 1))
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end
     }
 
     /// Writes what the encoder has produced since the last frame, then its checksum.

@@ -1,25 +1,34 @@
 //! The journal: what a run records while it goes on.
 //!
 //! A [`Recorder`] puts events into buffers in memory; one writer thread turns them into record batches and appends them
-//! to one file per table, at the latest [`FLUSH_INTERVAL`] after they were recorded. What was written survives the death
-//! of the process; it is synced to the disk, and so survives a power failure, when the journal is finished.
+//! to the current segment of each table, at the latest [`FLUSH_INTERVAL`] after they were recorded. What was written
+//! survives the death of the process; it is synced to the disk, and so survives a power failure, when its segment is
+//! closed. A second thread, of low priority, seals closed segments while the run goes on: see the module `roll`.
 //!
 //! Invariants:
 //! * places in the total order are recorded in increasing order, so a prefix of the journal is a prefix of the run;
 //! * memory is bounded: a recorder that is faster than the disk waits;
-//! * after an error of the disk nothing more is written, and every later call returns that error.
+//! * so is the part of the journal that is not sealed: a recorder waits if [`WAITING_SEGMENTS`] closed segments do;
+//! * after an error of the disk, or of what seals, nothing more is written, and every later call returns that error.
 
+pub(crate) mod carry;
 pub(crate) mod events;
 pub(crate) mod frames;
-pub(crate) mod writer;
+pub(crate) mod segments;
+mod writer;
 
 pub use frames::TornTail;
+pub use writer::SegmentLimits;
 
 use crate::error::Error;
+use crate::roll::Roller;
 use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow};
 use crate::run_dir::RunDir;
+use crate::schema::Table;
 use events::{EventBuffer, EventHead};
 use fissure_checker::{Call, Mop};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,6 +45,9 @@ const BATCH_ELEMENTS: usize = 1024 * 1024;
 
 /// Buffers this many times larger make the recorder wait for the writer.
 const FULL_FACTOR: usize = 16;
+
+/// Closed segments that may wait to be sealed.
+pub const WAITING_SEGMENTS: usize = 64;
 
 /// An invocation.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +136,14 @@ pub enum RecordError {
     Finished,
 }
 
+impl RecordError {
+    /// Whether there is no room on the disk: see [`Error::is_disk_full`].
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, RecordError::Write(error) if error.is_disk_full())
+    }
+}
+
 /// Everything recorded and not yet written.
 #[derive(Default)]
 struct Pending {
@@ -182,12 +202,38 @@ impl Shared {
         // state is still good enough to report errors.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Notes the result of a write, and whether it is the last because of an error.
+    fn written(&self, result: Result<(), Error>, recorded: u64, last_seq: Option<u64>) -> bool {
+        let mut state = self.lock();
+        match result {
+            Ok(()) => {
+                state.written = recorded;
+                state.acknowledged = last_seq;
+            }
+            Err(error) => state.error = Some(error),
+        }
+        let failed = state.error.is_some();
+        drop(state);
+        self.progress.notify_all();
+        failed
+    }
+
+    /// Stops the journal with an error.
+    fn fail(&self, error: Error) {
+        self.lock().error.get_or_insert(error);
+        self.progress.notify_all();
+        self.work.notify_one();
+    }
 }
 
 /// The journal of one run, with its writer thread.
 pub struct Journal {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Seals closed segments.
+    roller: Option<JoinHandle<()>>,
+    ending: Arc<AtomicBool>,
 }
 
 /// What a finished journal holds.
@@ -198,14 +244,28 @@ pub struct JournalReport {
 }
 
 impl Journal {
-    /// Creates the journal files of a run and starts the writer thread.
+    /// Creates the journal files of a run and starts the threads that write and seal.
     ///
     /// # Errors
-    /// If a file cannot be created, or exists already, or the thread cannot be started.
+    /// If a file cannot be created, or exists already, or a thread cannot be started.
     pub fn create(run: &RunDir) -> Result<Self, Error> {
+        Self::with_limits(run, SegmentLimits::default())
+    }
+
+    /// As [`Journal::create`], with segments of another length.
+    ///
+    /// # Errors
+    /// As [`Journal::create`].
+    pub fn with_limits(run: &RunDir, limits: SegmentLimits) -> Result<Self, Error> {
         let dir = run.journal_dir();
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-        Self::start(writer::Writer::create(&dir)?).map_err(Error::io("start the writer of", &dir))
+        let (sender, closed) = std::sync::mpsc::sync_channel(WAITING_SEGMENTS);
+        let failed = |source| Error::io("start the threads of", &dir)(source);
+        let mut journal = Self::start(writer::Writer::create(&dir, limits, Some(sender))?).map_err(failed)?;
+        let (shared, ending, run) = (journal.shared.clone(), journal.ending.clone(), run.clone());
+        let work = move || roll_closed(&run, &closed, &ending, &shared);
+        journal.roller = Some(std::thread::Builder::new().name("seal".to_owned()).spawn(work).map_err(failed)?);
+        Ok(journal)
     }
 
     fn start(writer: writer::Writer) -> std::io::Result<Self> {
@@ -213,7 +273,7 @@ impl Journal {
         let theirs = shared.clone();
         let work = move || writer.run(&theirs);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(work)?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread), roller: None, ending: Arc::default() })
     }
 
     /// A recorder. Recorders are cheap, and several threads may have one each; events of operations must come from one.
@@ -237,10 +297,33 @@ impl Journal {
 
     fn close(&mut self, complete: bool) {
         let Some(thread) = self.thread.take() else { return };
+        // What is not sealed by now is sealed at the end anyway.
+        self.ending.store(true, Ordering::Relaxed);
         self.shared.lock().finish = Finish::Asked(complete);
         self.shared.work.notify_one();
         // The thread's own guard has recorded a panic as the journal's error.
         let _ = thread.join();
+        let _ = self.roller.take().map(JoinHandle::join);
+    }
+}
+
+/// Seals closed segments until the run ends. An error stops the journal: what comes later could not be sealed either.
+fn roll_closed(run: &RunDir, closed: &Receiver<(Table, u32)>, ending: &AtomicBool, shared: &Shared) {
+    // The run and the system under test need the processors more. Where that cannot be said, it is as it is.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 10);
+    let mut roller: Option<Roller> = None;
+    while let Ok((table, number)) = closed.recv() {
+        if ending.load(Ordering::Relaxed) {
+            return;
+        }
+        let step = match &mut roller {
+            Some(roller) => roller.segment(table, number),
+            None => Roller::resume(run).and_then(|new| roller.insert(new).segment(table, number)),
+        };
+        if let Err(error) = step {
+            return shared.fail(error);
+        }
     }
 }
 
@@ -451,7 +534,7 @@ mod tests {
     #[test]
     fn a_full_disk_stops_the_journal_and_everybody_hears_of_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = writer::Writer::create(dir.path()).unwrap();
+        let mut writer = writer::Writer::create(dir.path(), SegmentLimits::default(), None).unwrap();
         writer.fill_the_disk();
         let journal = Journal::start(writer).unwrap();
         let recorder = journal.recorder();
@@ -466,6 +549,7 @@ mod tests {
         assert!(matches!(recorder.flush(), Err(RecordError::Write(_))));
         let error = invoke(1).unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("No space left"), "{error}");
+        assert!(recorder.error().is_some_and(|error| error.is_disk_full()));
         assert_eq!(recorder.acknowledged(), None);
         assert!(recorder.error().is_some());
         assert!(journal.finish().is_err());
@@ -474,7 +558,8 @@ mod tests {
     #[test]
     fn a_recorder_that_is_faster_than_the_disk_waits_and_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::start(writer::Writer::create(dir.path()).unwrap()).unwrap();
+        let journal =
+            Journal::start(writer::Writer::create(dir.path(), SegmentLimits::default(), None).unwrap()).unwrap();
         let count = (BATCH_EVENTS * FULL_FACTOR * 3) as u64;
         let row = |t_ns| ClockRow { t_ns, wall_ns: 0 };
         let (phase, call) = (Arc::from("faults"), Call::Read { key: 1, value: Some(None) });
@@ -489,7 +574,7 @@ mod tests {
         }
         recorder.clock(row(1)).unwrap();
         assert_eq!(journal.finish().unwrap().recorded, count + 1);
-        let path = writer::journal_path(dir.path(), crate::Table::Ops);
+        let path = segments::segment_path(dir.path(), crate::Table::Ops, 0);
         let mut reader = frames::FrameReader::open(&path).unwrap();
         let mut rows = 0;
         while let Some((_, batch)) = reader.next_batch().unwrap() {

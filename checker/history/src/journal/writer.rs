@@ -1,37 +1,88 @@
 //! The writer thread of a journal.
 
 use super::frames::FrameWriter;
+use super::segments::segment_path;
 use super::{FLUSH_INTERVAL, Finish, Pending, Shared, State, events};
 use crate::columns::TableRow;
 use crate::error::Error;
+use crate::manifest::sync_dir;
 use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow};
 use crate::schema::Table;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// One file of the journal with its path, for messages.
+/// How long the segments of a journal become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentLimits {
+    /// Events of a segment of `ops`. A segment of operations becomes one part.
+    pub events: u64,
+    /// Rows of a segment of the other tables.
+    pub rows: u64,
+    /// Bytes of a segment of any table.
+    pub bytes: u64,
+}
+
+impl Default for SegmentLimits {
+    /// So many events that a part has a little less than a million operations.
+    fn default() -> Self {
+        Self { events: 1_900_000, rows: 250_000, bytes: 512 << 20 }
+    }
+}
+
+/// The journal of one table: the segment that is being written.
 struct TableFile {
+    dir: PathBuf,
+    table: Table,
+    number: u32,
     path: PathBuf,
     frames: FrameWriter,
+    rows: u64,
 }
 
 impl TableFile {
     fn create(dir: &Path, table: Table) -> Result<Self, Error> {
-        let path = journal_path(dir, table);
-        let schema = if table == Table::Ops { events::schema() } else { table.schema() };
-        Ok(Self { frames: FrameWriter::create(&path, &schema)?, path })
+        let path = segment_path(dir, table, 0);
+        let frames = FrameWriter::create(&path, &schema(table))?;
+        Ok(Self { dir: dir.to_owned(), table, number: 0, frames, path, rows: 0 })
+    }
+
+    fn append_batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        self.rows += batch.num_rows() as u64;
+        self.frames.append(batch)
     }
 
     fn append<R: TableRow>(&mut self, rows: &[R]) -> Result<(), Error> {
-        if rows.is_empty() { Ok(()) } else { self.frames.append(&R::to_batch(rows, &self.path)?) }
+        if rows.is_empty() { Ok(()) } else { self.append_batch(&R::to_batch(rows, &self.path)?) }
+    }
+
+    /// Closes the segment and starts the next one if it is long enough, and says which was closed. Faults are never cut:
+    /// see `roll`.
+    fn cut(&mut self, limits: &SegmentLimits) -> Result<Option<u32>, Error> {
+        let rows = if self.table == Table::Ops { limits.events } else { limits.rows };
+        if self.table == Table::Faults || (self.rows < rows && self.frames.bytes() < limits.bytes) {
+            return Ok(None);
+        }
+        self.frames.finish()?;
+        let closed = self.number;
+        self.number += 1;
+        self.rows = 0;
+        self.path = segment_path(&self.dir, self.table, self.number);
+        self.frames = FrameWriter::create(&self.path, &schema(self.table))?;
+        sync_dir(&self.dir)?;
+        Ok(Some(closed))
     }
 }
 
-/// Path of a table's journal.
-pub(crate) fn journal_path(dir: &Path, table: Table) -> PathBuf {
-    dir.join(format!("{}.arrows", table.name()))
+fn schema(table: Table) -> SchemaRef {
+    if table == Table::Ops { events::schema() } else { table.schema() }
 }
+
+/// A segment that was closed.
+pub(super) type Closed = (Table, u32);
 
 /// The files of a journal.
 pub(super) struct Writer {
@@ -42,19 +93,27 @@ pub(super) struct Writer {
     nodes: TableFile,
     clocks: TableFile,
     names: TableFile,
+    limits: SegmentLimits,
+    /// Where closed segments are told; nowhere once whoever seals them has ended.
+    closed: Option<SyncSender<Closed>>,
 }
 
 impl Writer {
-    pub(crate) fn create(dir: &Path) -> Result<Self, Error> {
-        Ok(Self {
-            ops: TableFile::create(dir, Table::Ops)?,
-            faults: TableFile::create(dir, Table::Faults)?,
-            injections: TableFile::create(dir, Table::Injections)?,
-            connections: TableFile::create(dir, Table::Connections)?,
-            nodes: TableFile::create(dir, Table::Nodes)?,
-            clocks: TableFile::create(dir, Table::Clocks)?,
-            names: TableFile::create(dir, Table::Names)?,
-        })
+    pub(crate) fn create(dir: &Path, limits: SegmentLimits, closed: Option<SyncSender<Closed>>) -> Result<Self, Error> {
+        let file = |table| TableFile::create(dir, table);
+        let writer = Self {
+            ops: file(Table::Ops)?,
+            faults: file(Table::Faults)?,
+            injections: file(Table::Injections)?,
+            connections: file(Table::Connections)?,
+            nodes: file(Table::Nodes)?,
+            clocks: file(Table::Clocks)?,
+            names: file(Table::Names)?,
+            limits,
+            closed,
+        };
+        sync_dir(dir)?;
+        Ok(writer)
     }
 
     /// Makes every later write of operations fail as on a full disk.
@@ -79,17 +138,11 @@ impl Writer {
             if finish == Finish::Asked(true) {
                 result = result.and_then(|()| self.finish());
             }
-            let mut state = shared.lock();
-            match result {
-                Ok(()) => {
-                    state.written = recorded;
-                    state.acknowledged = last_seq;
-                }
-                Err(error) => state.error = Some(error),
+            let mut ended = shared.written(result, recorded, last_seq) || finish != Finish::Open;
+            if !ended && let Err(error) = self.cut() {
+                shared.fail(error);
+                ended = true;
             }
-            let ended = state.error.is_some() || finish != Finish::Open;
-            drop(state);
-            shared.progress.notify_all();
             if ended {
                 return;
             }
@@ -106,13 +159,13 @@ impl Writer {
         self.injections.append::<InjectionRow>(&pending.injections)?;
         if pending.events.len() > 0 {
             let batch = pending.events.into_batch(&self.ops.path)?;
-            self.ops.frames.append(&batch)?;
+            self.ops.append_batch(&batch)?;
         }
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
-        let files = [
+    fn files(&mut self) -> [&mut TableFile; 7] {
+        [
             &mut self.ops,
             &mut self.faults,
             &mut self.injections,
@@ -120,8 +173,27 @@ impl Writer {
             &mut self.nodes,
             &mut self.clocks,
             &mut self.names,
-        ];
-        files.into_iter().try_for_each(|file| file.frames.finish())
+        ]
+    }
+
+    /// Closes the segments that are long enough. Waits if too many closed ones are not sealed.
+    fn cut(&mut self) -> Result<(), Error> {
+        let limits = self.limits;
+        let mut all = Vec::new();
+        for file in self.files() {
+            all.extend(file.cut(&limits)?.map(|number| (file.table, number)));
+        }
+        for segment in all {
+            // Whoever seals may have ended with an error, which the journal has then.
+            if self.closed.as_ref().is_some_and(|closed| closed.send(segment).is_err()) {
+                self.closed = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.files().into_iter().try_for_each(|file| file.frames.finish())
     }
 }
 
