@@ -40,16 +40,11 @@ pub(crate) fn schema() -> SchemaRef {
     ]))
 }
 
-/// The findings of a run folder; `None` if it was not judged yet.
-pub(crate) fn read(run: &Path) -> Result<Option<RecordBatch>, SqlError> {
-    let path = run.join(RESULTS_FILE);
-    let wrong = |detail: String| SqlError::Results { path: path.clone(), detail };
-    let bytes = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(|error| wrong(error.to_string()))?,
-    };
-    let results: Results = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-    batch(&results.findings).map(Some).map_err(|error| wrong(error.to_string()))
+/// The findings in the content of a `results.json`; `path` is where it was read, for messages.
+pub(crate) fn parse(path: &Path, content: &[u8]) -> Result<RecordBatch, SqlError> {
+    let wrong = |detail: String| SqlError::Results { path: path.to_owned(), detail };
+    let results: Results = serde_json::from_slice(content).map_err(|error| wrong(error.to_string()))?;
+    batch(&results.findings).map_err(|error| wrong(error.to_string()))
 }
 
 fn batch(rows: &[Row]) -> Result<RecordBatch, arrow::error::ArrowError> {

@@ -1,10 +1,26 @@
-//! Answers as text: a table for people, CSV and JSON lines for programs.
+//! Answers as text and files: a table for people; CSV, JSON and Parquet for programs. Batch by batch, so that an answer may
+//! be larger than memory.
 
 use crate::error::SqlError;
+use crate::session::Session;
+use crate::table_form::TableWriter;
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use arrow::json::writer::{JsonArray, LineDelimited};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::properties::WriterProperties;
+use std::io::Write;
+use std::time::Duration;
+
+/// Rows beyond those that a table shows which are computed all the same, to say how many there are.
+const COUNTED_ROWS: usize = 10_000;
+
+/// How long it may take to count the rest.
+const COUNTING_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,49 +32,193 @@ pub enum Format {
     },
     /// Comma-separated values with a header; null is an empty cell, lists and structs are written as in tables.
     Csv,
-    /// One JSON object a line; null is written as such.
+    /// One JSON array of objects; null is written as such.
     Json,
+    /// One JSON object a line; null is written as such.
+    JsonLines,
+    /// A Parquet file, compressed with zstd.
+    Parquet,
+}
+
+/// Rows that a table does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// This many.
+    Exactly(u64),
+    /// There are some; nobody counted them to the end.
+    AtLeast(u64),
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Rows that were written.
+    pub rows: u64,
+    /// Rows that were not.
+    pub more: More,
 }
 
 /// The answer as text that ends with a line break. An answer without columns is the empty text.
 ///
 /// # Errors
-/// If a value cannot be written.
+/// If a value cannot be written, or the form is not text.
 pub fn format(batches: &[RecordBatch], form: Format) -> Result<String, SqlError> {
-    let columns = batches.first().map_or(0, RecordBatch::num_columns);
-    if columns == 0 {
-        return Ok(String::new());
+    let Some(first) = batches.first().filter(|batch| batch.num_columns() > 0) else { return Ok(String::new()) };
+    let mut writer = AnswerWriter::new(Vec::new(), form, &first.schema())?;
+    for batch in batches {
+        writer.write(batch)?;
     }
-    match form {
-        Format::Table { limit } => table(batches, limit).map_err(wrong("a table")),
-        Format::Csv => csv(batches).map_err(wrong("CSV")),
-        Format::Json => json(batches).map_err(wrong("JSON")),
+    let (out, _) = writer.finish(None)?;
+    let wrong = |_| SqlError::Format { form: "text", detail: "Parquet is not text".to_owned() };
+    String::from_utf8(out).map_err(wrong)
+}
+
+impl Session {
+    /// Answers one statement into `out`. A table shows a limited number of rows; the others are counted if that takes no
+    /// more than a second. Must not be called from within an asynchronous runtime.
+    ///
+    /// # Errors
+    /// If the statement is wrong or cannot be carried out, was interrupted, or `out` takes no more. What came before the
+    /// error may have been written.
+    pub fn write_answer<W: Write + Send>(&self, sql: &str, form: Format, out: W) -> Result<Written, SqlError> {
+        let shown = match form {
+            Format::Table { limit } if limit > 0 => Some(limit),
+            _ => None,
+        };
+        let computed = shown.map(|shown| shown.saturating_add(COUNTED_ROWS));
+        let mut answer = self.answer(sql, computed)?;
+        let mut writer = AnswerWriter::new(out, form, &std::sync::Arc::clone(answer.schema()))?;
+        while let Some(batch) = answer.next_batch()? {
+            writer.write(&batch)?;
+        }
+        let rows = answer.rows();
+        drop(answer);
+        let is_cut = computed.is_some_and(|computed| rows >= computed as u64);
+        let total = if is_cut { self.count_rows(sql, COUNTING_TIME_MAX) } else { None };
+        let beyond = rows - writer.rows();
+        let more = match total {
+            Some(total) => More::Exactly(total.saturating_sub(writer.rows()).max(beyond)),
+            None if is_cut => More::AtLeast(beyond),
+            None => More::Exactly(beyond),
+        };
+        let (_, rows) = writer.finish(Some(more))?;
+        Ok(Written { rows, more })
     }
 }
 
-fn wrong(form: &'static str) -> impl Fn(ArrowError) -> SqlError {
-    move |error| SqlError::Format { form, detail: error.to_string() }
+/// Writes the batches of one answer.
+pub(crate) struct AnswerWriter<W: Write + Send> {
+    form: Form<W>,
+    rows: u64,
 }
 
-fn json(batches: &[RecordBatch]) -> Result<String, ArrowError> {
-    let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
-    let mut writer = builder.build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-    writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
-    writer.finish()?;
-    text(writer.into_inner())
+enum Form<W: Write + Send> {
+    Table(TableWriter<W>),
+    Csv(W),
+    Json(arrow::json::Writer<W, JsonArray>),
+    JsonLines(arrow::json::Writer<W, LineDelimited>),
+    Parquet(Box<ArrowWriter<W>>),
+}
+
+impl<W: Write + Send> AnswerWriter<W> {
+    pub(crate) fn new(mut out: W, form: Format, schema: &SchemaRef) -> Result<Self, SqlError> {
+        let json = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
+        let form = match form {
+            Format::Table { limit } => Form::Table(TableWriter::new(out, limit, schema)),
+            Format::Csv => {
+                let mut header = String::new();
+                csv_line(&mut header, schema.fields().iter().map(|field| field.name().as_str()));
+                out.write_all(header.as_bytes()).map_err(refused)?;
+                Form::Csv(out)
+            }
+            Format::Json => Form::Json(json.build(out)),
+            Format::JsonLines => Form::JsonLines(json.build(out)),
+            Format::Parquet => {
+                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
+                let writer = ArrowWriter::try_new(out, std::sync::Arc::clone(schema), Some(properties.build()));
+                Form::Parquet(Box::new(writer.map_err(wrong_parquet)?))
+            }
+        };
+        Ok(Self { form, rows: 0 })
+    }
+
+    /// Rows that were written; of a table those that it shows.
+    pub(crate) fn rows(&self) -> u64 {
+        match &self.form {
+            Form::Table(table) => table.shown(),
+            _ => self.rows,
+        }
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), SqlError> {
+        self.rows += batch.num_rows() as u64;
+        match &mut self.form {
+            Form::Table(table) => table.write(batch),
+            Form::Csv(out) => {
+                let text = csv(batch).map_err(wrong("CSV"))?;
+                out.write_all(text.as_bytes()).map_err(refused)
+            }
+            Form::Json(writer) => writer.write(batch).map_err(wrong("JSON")),
+            Form::JsonLines(writer) => writer.write(batch).map_err(wrong("JSON")),
+            Form::Parquet(writer) => writer.write(batch).map_err(wrong_parquet),
+        }
+    }
+
+    /// Writes the end. `more` is what a table does not show; without it that is what it was given and did not show.
+    pub(crate) fn finish(self, more: Option<More>) -> Result<(W, u64), SqlError> {
+        let rows = self.rows();
+        let out = match self.form {
+            Form::Table(table) => table.finish(more)?,
+            Form::Csv(mut out) => {
+                out.flush().map_err(refused)?;
+                out
+            }
+            Form::Json(mut writer) => {
+                writer.finish().map_err(wrong("JSON"))?;
+                let mut out = writer.into_inner();
+                out.write_all(b"\n").and_then(|()| out.flush()).map_err(refused)?;
+                out
+            }
+            Form::JsonLines(mut writer) => {
+                writer.finish().map_err(wrong("JSON"))?;
+                let mut out = writer.into_inner();
+                out.flush().map_err(refused)?;
+                out
+            }
+            Form::Parquet(writer) => writer.into_inner().map_err(wrong_parquet)?,
+        };
+        Ok((out, rows))
+    }
+}
+
+pub(crate) fn refused(source: std::io::Error) -> SqlError {
+    SqlError::Write { source }
+}
+
+pub(crate) fn wrong(form: &'static str) -> impl Fn(ArrowError) -> SqlError {
+    move |error| match error {
+        ArrowError::IoError(_, source) => refused(source),
+        error => SqlError::Format { form, detail: error.to_string() },
+    }
+}
+
+fn wrong_parquet(error: ParquetError) -> SqlError {
+    match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(source) => refused(*source),
+            Err(source) => SqlError::Format { form: "Parquet", detail: source.to_string() },
+        },
+        error => SqlError::Format { form: "Parquet", detail: error.to_string() },
+    }
 }
 
 /// Nested columns are written as text, since CSV has no form for them.
-fn csv(batches: &[RecordBatch]) -> Result<String, ArrowError> {
-    let names: Vec<String> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+fn csv(batch: &RecordBatch) -> Result<String, ArrowError> {
     let mut out = String::new();
-    csv_line(&mut out, names.iter().map(String::as_str));
-    for batch in batches {
-        let cells = Cells::new(batch, "")?;
-        for row in 0..batch.num_rows() {
-            let row = cells.row(row)?;
-            csv_line(&mut out, row.iter().map(String::as_str));
-        }
+    let cells = Cells::new(batch, "")?;
+    for row in 0..batch.num_rows() {
+        let row = cells.row(row)?;
+        csv_line(&mut out, row.iter().map(String::as_str));
     }
     Ok(out)
 }
@@ -80,89 +240,19 @@ fn csv_line<'a>(out: &mut String, cells: impl Iterator<Item = &'a str>) {
     out.push('\n');
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, ArrowError> {
-    String::from_utf8(bytes).map_err(|error| ArrowError::ExternalError(Box::new(error)))
-}
-
 /// The cells of a batch as text.
-struct Cells<'a> {
+pub(crate) struct Cells<'a> {
     formatters: Vec<ArrayFormatter<'a>>,
 }
 
 impl<'a> Cells<'a> {
-    fn new(batch: &'a RecordBatch, null: &'a str) -> Result<Self, ArrowError> {
+    pub(crate) fn new(batch: &'a RecordBatch, null: &'a str) -> Result<Self, ArrowError> {
         let options = FormatOptions::new().with_null(null).with_display_error(true);
         let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
         Ok(Self { formatters: formatters.collect::<Result<_, _>>()? })
     }
 
-    fn row(&self, row: usize) -> Result<Vec<String>, ArrowError> {
+    pub(crate) fn row(&self, row: usize) -> Result<Vec<String>, ArrowError> {
         self.formatters.iter().map(|formatter| formatter.value(row).try_to_string()).collect()
     }
-}
-
-fn table(batches: &[RecordBatch], limit: usize) -> Result<String, ArrowError> {
-    let schema = batches[0].schema();
-    let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let shown = if limit == 0 { total } else { total.min(limit) };
-    // A cell may have several lines: the plans of EXPLAIN do.
-    let mut rows: Vec<Vec<Vec<String>>> = Vec::with_capacity(shown);
-    for batch in batches {
-        let cells = Cells::new(batch, "null")?;
-        for row in 0..batch.num_rows().min(shown - rows.len()) {
-            let row = cells.row(row)?;
-            rows.push(row.iter().map(|cell| lines(cell)).collect());
-        }
-    }
-    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let is_number: Vec<bool> = schema.fields().iter().map(|field| is_number(field.data_type())).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().flat_map(|row| &row[column]);
-        cells.chain([&names[column]]).map(|line| line.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-
-    let mut out = String::new();
-    table_line(&mut out, &names.iter().map(String::as_str).collect::<Vec<_>>(), &widths, &is_number);
-    let rule: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
-    out.push_str(&rule.join("┼"));
-    out.push('\n');
-    for row in &rows {
-        let height = row.iter().map(Vec::len).max().unwrap_or(0);
-        for line in 0..height {
-            let cells: Vec<&str> = row.iter().map(|cell| cell.get(line).map_or("", String::as_str)).collect();
-            table_line(&mut out, &cells, &widths, &is_number);
-        }
-    }
-    match total - shown {
-        0 if total == 0 => out.push_str("(no rows)\n"),
-        0 => {}
-        1 => out.push_str("… 1 more row\n"),
-        more => out.push_str(&format!("… {more} more rows\n")),
-    }
-    Ok(out)
-}
-
-/// The lines of a cell, without characters that would move the cursor.
-fn lines(cell: &str) -> Vec<String> {
-    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    cell.lines().map(|line| line.replace('\t', "    ").chars().map(visible).collect()).collect()
-}
-
-fn table_line(out: &mut String, cells: &[&str], widths: &[usize], to_the_right: &[bool]) {
-    let start = out.len();
-    for (column, cell) in cells.iter().enumerate() {
-        let (width, filled) = (widths[column], cell.chars().count());
-        let space = " ".repeat(width.saturating_sub(filled));
-        let separator = if column > 0 { "│ " } else { " " };
-        let padded = if to_the_right[column] { format!("{space}{cell}") } else { format!("{cell}{space}") };
-        out.push_str(&format!("{separator}{padded} "));
-    }
-    let end = start + out[start..].trim_end().len();
-    out.truncate(end);
-    out.push('\n');
-}
-
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
 }

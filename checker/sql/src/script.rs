@@ -1,7 +1,8 @@
 //! A script taken apart into statements.
 
 /// Splits a script at the semicolons that end statements. Semicolons within quotes and comments do not; statements of
-/// white space and comments alone are left out.
+/// white space and comments alone are left out. A line that begins with a backslash where a statement would begin is a
+/// command of the shell, and ends with the line.
 ///
 /// The second value is what follows the last semicolon, if it holds more than white space and comments: a statement that
 /// is not ended yet. Within a quote or a comment that is not closed, nothing ends.
@@ -22,6 +23,12 @@ pub fn split_statements(script: &str) -> (Vec<&str>, Option<&str>) {
             }
             b'/' if rest.starts_with(b"/*") => {
                 at += comment_length(rest);
+            }
+            b'\\' if !has_words => {
+                let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                statements.push(script[at..at + end].trim().trim_end_matches(';').trim_end());
+                at += end;
+                start = at;
             }
             b';' => {
                 if has_words {
@@ -70,6 +77,14 @@ mod tests {
         );
         assert_eq!(statements, ["select ';' as \";\"", "-- a; b\n/* c; /* d; */ e; */ select 'it''s;'"]);
         assert_eq!(rest, Some("select 2 -- the last;"));
+    }
+
+    #[test]
+    fn commands_end_with_their_line() {
+        let (statements, rest) = split_statements("\\rows 5 ;\nselect '\\';\n  \\d ops\nselect 1\n\\ 2");
+        assert_eq!(statements, ["\\rows 5", "select '\\'", "\\d ops"]);
+        assert_eq!(rest, Some("select 1\n\\ 2"));
+        assert_eq!(split_statements("\\q"), (vec!["\\q"], None));
     }
 
     #[test]

@@ -63,16 +63,24 @@ fn what_only_looks_is_allowed() {
     }
     let names: Vec<&str> = session.relations().iter().map(|relation| relation.name.as_str()).collect();
     let tables = Table::ALL.map(Table::name);
-    assert_eq!(names, [tables.as_slice(), &["ops_during_fault", "op_injections", "latency", "findings"]].concat());
+    assert_eq!(
+        names,
+        [tables.as_slice(), &["runs", "ops_during_fault", "op_injections", "latency", "findings"]].concat()
+    );
     let ops = &session.relations()[0];
     let mops = ops.columns.iter().find(|column| column.name == "mops").unwrap();
-    assert_eq!(mops.type_name, "list<struct<f string, key int64, value int64?, list list<int64>?>>?");
+    assert_eq!(
+        mops.type_name,
+        "list<struct<f string, key int64?, value int64?, list list<int64>?, offset int64?, \
+         records list<struct<key int64, offset int64?, value int64?>>?>>?"
+    );
 }
 
 fn says(sql: &str, expected: &Expect) {
     let run = SmallRun::sealed();
     let error = run.open().query(sql).unwrap_err();
-    expected.assert_eq(&format!("{error}\n{}\n", error.help().unwrap_or("-")));
+    let place = error.place().map_or_else(String::new, |place| place.excerpt(sql, 1, 0));
+    expected.assert_eq(&format!("{error}\n{place}{}\n", error.help().unwrap_or("-")));
 }
 
 #[test]
@@ -80,49 +88,77 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
     says(
         "select opid from ops",
         &expect![[r#"
-        there is no column `opid`
-        did you mean `op_id`?
-    "#]],
+            there is no column `opid`
+             --> line 1, column 8
+              |
+            1 | select opid from ops
+              |        ^^^^
+            did you mean `op_id`?
+        "#]],
     );
     says(
         "select c.zzzzzzzz from clocks c join nodes n on c.t_ns = n.t_ns",
         &expect![[r#"
             there is no column `zzzzzzzz` in `c`
+             --> line 1, column 10
+              |
+            1 | select c.zzzzzzzz from clocks c join nodes n on c.t_ns = n.t_ns
+              |          ^^^^^^^^
             columns: t_ns, wall_ns
         "#]],
     );
     says(
         "select zzzzzzzz from clocks",
         &expect![[r#"
-        there is no column `zzzzzzzz`
-        columns: t_ns, wall_ns
-    "#]],
+            there is no column `zzzzzzzz`
+             --> line 1, column 8
+              |
+            1 | select zzzzzzzz from clocks
+              |        ^^^^^^^^
+            columns: t_ns, wall_ns
+        "#]],
     );
     says(
         "select * from injektions",
         &expect![[r#"
-        there is no table or view `injektions`
-        did you mean `injections`?
-    "#]],
+            there is no table or view `injektions`
+             --> line 1, column 15
+              |
+            1 | select * from injektions
+              |               ^^^^^^^^^^
+            did you mean `injections`?
+        "#]],
     );
     says(
         "select * from xyz",
         &expect![[r#"
             there is no table or view `xyz`
-            tables and views: ops, faults, injections, connections, nodes, clocks, ops_during_fault, op_injections, latency, findings
+             --> line 1, column 15
+              |
+            1 | select * from xyz
+              |               ^^^
+            tables and views: ops, faults, injections, connections, nodes, clocks, names, runs, ops_during_fault, op_injections, latency, findings
         "#]],
     );
     says(
         "select conut(*) from ops",
         &expect![[r#"
             there is no function `conut`
+             --> line 1, column 8
+              |
+            1 | select conut(*) from ops
+              |        ^^^^^
             did you mean `count`?
         "#]],
     );
     says(
         "selct 1",
         &expect![[r#"
-            Expected: an SQL statement, found: selct at Line: 1, Column: 1
+            Expected: an SQL statement, found: selct
+             --> line 1, column 1
+              |
+            1 | selct 1
+              | ^^^^^
             -
         "#]],
     );
@@ -130,6 +166,10 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
         "select op_id, from ops where",
         &expect![[r#"
             Expected: an expression, found: EOF
+             --> line 1, column 29
+              |
+            1 | select op_id, from ops where
+              |                             ^
             -
         "#]],
     );
@@ -137,6 +177,10 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
         "select op_id from ops a join ops b on a.op_id = b.op_id",
         &expect![[r#"
             the column `op_id` is in more than one of the tables
+             --> line 1, column 8
+              |
+            1 | select op_id from ops a join ops b on a.op_id = b.op_id
+              |        ^^^^^
             name the table as well, such as `o.op_id`
         "#]],
     );
@@ -162,7 +206,8 @@ fn a_run_that_is_not_sealed_has_tables_without_rows_and_says_why() {
     let session = run.open();
     assert!(session.notes().iter().any(|note| note.contains("fissure recover")), "{:?}", session.notes());
     for relation in session.relations() {
-        assert_eq!(lines(&session, &format!("select count(*) as n from {}", relation.name)), "n\n0\n");
+        let rows = if relation.name == "runs" { 1 } else { 0 };
+        assert_eq!(lines(&session, &format!("select count(*) as n from {}", relation.name)), format!("n\n{rows}\n"));
     }
     assert_eq!(lines(&session, "select t_ns, wall_ns from clocks"), "t_ns,wall_ns\n");
 }
@@ -182,12 +227,9 @@ fn an_empty_run_has_empty_views() {
     let run = common::run(|_| {});
     let session = run.open();
     for relation in session.relations() {
-        assert_eq!(
-            lines(&session, &format!("select count(*) as n from {}", relation.name)),
-            "n\n0\n",
-            "{}",
-            relation.name
-        );
+        let rows = if relation.name == "runs" { 1 } else { 0 };
+        let counted = lines(&session, &format!("select count(*) as n from {}", relation.name));
+        assert_eq!(counted, format!("n\n{rows}\n"), "{}", relation.name);
     }
 }
 
@@ -205,7 +247,7 @@ fn damaged_results_and_runs_of_the_future_are_refused() {
 }
 
 #[test]
-fn answers_have_three_forms() {
+fn answers_have_forms_for_people_and_programs() {
     let run = SmallRun::sealed();
     let batches = run.open().query("select op_id, node, complete_ns, outcome from ops order by op_id").unwrap();
     expect![[r#"
@@ -223,7 +265,9 @@ fn answers_have_three_forms() {
         {"op_id":2,"node":"n1","complete_ns":null,"outcome":"info"}
         {"op_id":3,"node":"n1","complete_ns":2000005000,"outcome":"ok"}
     "#]]
-    .assert_eq(&format(&batches, Format::Json).unwrap());
+    .assert_eq(&format(&batches, Format::JsonLines).unwrap());
+    let array = format(&batches, Format::Json).unwrap();
+    assert!(array.starts_with("[{\"op_id\":0,") && array.ends_with("}]\n"), "{array}");
     let none = run.open().query("select op_id, nodes from ops, faults where op_id < 0").unwrap();
     expect![[r#"
          op_id │ nodes
@@ -231,6 +275,8 @@ fn answers_have_three_forms() {
         (no rows)
     "#]]
     .assert_eq(&format(&none, Format::Table { limit: 0 }).unwrap());
-    assert_eq!(format(&none, Format::Json).unwrap(), "");
+    assert_eq!(format(&none, Format::JsonLines).unwrap(), "");
+    assert_eq!(format(&none, Format::Json).unwrap(), "[]\n");
+    assert!(format(&none, Format::Parquet).is_err());
     assert_eq!(format(&none, Format::Csv).unwrap(), "op_id,nodes\n");
 }

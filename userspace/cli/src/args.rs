@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check a history: a run folder, or a file (Parquet, EDN, JSON lines, Jepsen's logs).
     Check(CheckArgs),
-    /// Ask questions of a history in SQL.
+    /// Ask questions in SQL: of a run, of a folder of runs, of files, of an object store.
     Sql(SqlArgs),
     /// Show what a run found, again.
     Report(ReportArgs),
@@ -158,21 +158,34 @@ pub(crate) enum WorkloadName {
 /// Flags of `sql`.
 #[derive(Debug, Args)]
 pub(crate) struct SqlArgs {
-    /// A run folder, or `latest`.
-    #[arg(default_value = "latest")]
-    pub(crate) target: PathBuf,
+    /// Runs (or `latest`), folders of runs, Parquet files, other histories, or URLs: s3://, gs://, az://.
+    #[arg(default_value = "latest", value_name = "TARGET")]
+    pub(crate) targets: Vec<PathBuf>,
     /// Run this statement and leave (may be given several times).
     #[arg(short, long = "command", value_name = "SQL")]
     pub(crate) commands: Vec<String>,
     /// Run the statements of this file and leave.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Form of the answer.
-    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
-    pub(crate) format: SqlFormat,
+    /// Form of the answers; a table, unless the name of --output says another.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<SqlFormat>,
+    /// Write the answers to this file, which appears when it is whole.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Rows shown of a table; 0 shows all.
-    #[arg(long, default_value_t = 40)]
-    pub(crate) limit: usize,
+    #[arg(long, alias = "limit", value_name = "N", default_value_t = 40)]
+    pub(crate) rows: usize,
+    /// Memory that a statement may use, such as 4GiB; what does not fit goes to disk. Half of the machine's by default, at
+    /// most 16 GiB.
+    #[arg(long, value_name = "SIZE", value_parser = fissure_sql::parse_size)]
+    pub(crate) memory: Option<u64>,
+    /// Threads that work on a statement; by default as many as there are processors.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// Folder for what does not fit into memory; $TMPDIR or /var/tmp by default.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spill_dir: Option<PathBuf>,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
     pub(crate) store: PathBuf,
@@ -185,8 +198,12 @@ pub(crate) enum SqlFormat {
     Table,
     /// Comma-separated values with a header.
     Csv,
-    /// One JSON object a line.
+    /// One JSON array of objects.
     Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// A Parquet file.
+    Parquet,
 }
 
 /// Flags of `report`.

@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Usage = 64,
     /// A bug in fissure.
     Bug = 70,
+    /// A signal ended it before it was done.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -11,6 +11,11 @@ mod report_command;
 mod run_command;
 mod screen;
 mod sql_command;
+mod sql_completion;
+mod sql_help;
+mod sql_output;
+mod sql_shell;
+mod sql_signals;
 mod store_command;
 
 use args::{Cli, Command, PlanCommand};

@@ -1,315 +1,178 @@
-//! `fissure sql`: questions to a run, from flags, a file, a pipe, or a person at the keyboard.
+//! `fissure sql`: questions to histories, from flags, a file, a pipe, or a person at the keyboard.
 
 use crate::args::{SqlArgs, SqlFormat};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
-use crate::store_command;
-use fissure_sql::{Format, Relation, Session, SqlError, format, split_statements};
-use rustyline::completion::{Completer, Pair};
-use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
-use rustyline::history::FileHistory;
-use rustyline::validate::Validator;
-use rustyline::{Context, Editor, Helper};
-use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
-use std::time::Instant;
+use crate::sql_output::Output;
+use crate::sql_shell::Shell;
+use crate::{sql_signals, store_command};
+use fissure_sql::{Limits, Session, SqlError, Target, split_statements};
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 
 /// `fissure sql`.
 ///
 /// # Errors
-/// When there is no such run, or a statement is wrong; the statements after it are not run.
+/// When there is nothing to ask, or a statement is wrong; the statements after it are not run.
 pub(crate) fn sql(args: &SqlArgs, screen: &Screen) -> Result<Exit, Failure> {
-    let run = store_command::open_run(&args.target, &args.store)?;
-    let session = Session::open(run.path()).map_err(failure)?;
-    for note in session.notes() {
-        screen.say(&format!("note: {note}"));
+    let targets = args.targets.iter().map(|target| resolve(target, &args.store)).collect::<Result<Vec<_>, _>>()?;
+    let limits = Limits { memory_bytes: args.memory, threads: args.threads, spill_dir: args.spill_dir.clone() };
+    let is_shell = args.commands.is_empty() && args.file.is_none() && std::io::stdin().is_terminal();
+    let output = Output::new(args.format, args.output.as_deref(), args.rows)?;
+    let session = Session::open_all(&targets, &limits).map_err(|error| failure(error, None))?;
+    sql_signals::watch(&session, is_shell)?;
+    let mut shell = Shell::new(&session, screen, output);
+    shell.say_notes();
+    let end = if is_shell { shell.interact() } else { run_scripts(args, &mut shell) };
+    match end {
+        // Whoever read the answer has seen enough.
+        Err(failure) if is_broken_pipe(&failure) => Ok(Exit::Valid),
+        Err(failure) => Err(failure),
+        Ok(exit) => shell.finish().map(|()| exit),
     }
-    let form = match args.format {
-        SqlFormat::Table => Format::Table { limit: args.limit },
-        SqlFormat::Csv => Format::Csv,
-        SqlFormat::Json => Format::Json,
-    };
-    let shell = Shell { session: &session, screen, form };
-    if !args.commands.is_empty() || args.file.is_some() {
-        for command in &args.commands {
-            shell.run_script(command)?;
-        }
-        return match &args.file {
-            Some(path) => shell.run_script(&read_file(path)?),
-            None => Ok(Exit::Valid),
-        };
-    }
-    if std::io::stdin().is_terminal() {
-        return shell.interact();
-    }
-    let mut script = String::new();
-    std::io::stdin()
-        .lock()
-        .read_to_string(&mut script)
-        .map_err(|error| Failure::usage(anyhow::anyhow!("cannot read statements from standard input: {error}")))?;
-    shell.run_script(&script)
 }
 
-fn read_file(path: &std::path::Path) -> Result<String, Failure> {
+/// A target as it was typed: an URL, something that is there, or the name of a run in the store.
+fn resolve(target: &Path, store: &Path) -> Result<Target, Failure> {
+    if let Some(text) = target.to_str().filter(|text| text.contains("://")) {
+        return Target::parse(text).map_err(|error| failure(error, None));
+    }
+    if target.exists() && target != Path::new("latest") {
+        return Ok(Target::Path(target.to_owned()));
+    }
+    Ok(Target::Path(store_command::open_run(target, store)?.path().to_owned()))
+}
+
+fn run_scripts(args: &SqlArgs, shell: &mut Shell<'_>) -> Result<Exit, Failure> {
+    for command in &args.commands {
+        run_script(command, shell)?;
+    }
+    if let Some(path) = &args.file {
+        run_script(&read_file(path)?, shell)?;
+    }
+    if args.commands.is_empty() && args.file.is_none() {
+        let mut script = String::new();
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut script)
+            .map_err(|error| Failure::usage(anyhow::anyhow!("cannot read statements from standard input: {error}")))?;
+        run_script(&script, shell)?;
+    }
+    Ok(Exit::Valid)
+}
+
+/// Runs the statements of a script; the last one need not end with a semicolon. Ends at the first wrong one.
+fn run_script(script: &str, shell: &mut Shell<'_>) -> Result<(), Failure> {
+    let (statements, rest) = split_statements(script);
+    for text in statements.into_iter().chain(rest) {
+        if text == "\\q" {
+            break;
+        }
+        shell.answer(Statement::within(script, text))?;
+        shell.say_notes();
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(anyhow::anyhow!("cannot read statements from {}: {error}", path.display())))
 }
 
-fn failure(error: SqlError) -> Failure {
+/// A statement, and where it stands in what was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement<'a> {
+    /// The statement.
+    pub(crate) text: &'a str,
+    /// Its line, from 1.
+    line: usize,
+    /// Characters before it on that line.
+    column: usize,
+}
+
+impl<'a> Statement<'a> {
+    /// A part of a script.
+    pub(crate) fn within(script: &str, text: &'a str) -> Self {
+        // A statement is a slice of its script: the distance of their beginnings is its place.
+        let at = (text.as_ptr() as usize).saturating_sub(script.as_ptr() as usize);
+        let before = script.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Self { text, line, column: before.rsplit('\n').next().unwrap_or_default().chars().count() }
+    }
+}
+
+/// The error with the place that it is about, and with the exit code that it deserves.
+pub(crate) fn failure(error: SqlError, statement: Option<Statement<'_>>) -> Failure {
     let help = error.help().map(str::to_owned);
-    let failure = Failure::usage(error);
-    match help {
-        Some(help) => failure.help(help),
-        None => failure,
-    }
+    let exit = match &error {
+        SqlError::Memory { .. }
+        | SqlError::Store { .. }
+        | SqlError::Spill { .. }
+        | SqlError::Read { .. }
+        | SqlError::Write { .. }
+        | SqlError::Runtime { .. } => Exit::CannotRun,
+        SqlError::Interrupted => Exit::Interrupted,
+        _ => Exit::Usage,
+    };
+    let excerpt = error.place().zip(statement).map(|(place, statement)| {
+        let Statement { text, line, column } = statement;
+        place.excerpt(text, line, column)
+    });
+    let error = match excerpt {
+        Some(excerpt) => anyhow::anyhow!("{error}\n{}", excerpt.trim_end()),
+        None => error.into(),
+    };
+    Failure { exit, error, help }
 }
 
-/// Where statements are run and answers go.
-struct Shell<'a> {
-    session: &'a Session,
-    screen: &'a Screen,
-    form: Format,
+fn is_broken_pipe(failure: &Failure) -> bool {
+    matches!(failure.error.downcast_ref(), Some(SqlError::Write { source }) if source.kind() == ErrorKind::BrokenPipe)
 }
 
-impl Shell<'_> {
-    /// Runs the statements of a script; the last one need not end with a semicolon. Ends at the first wrong one.
-    fn run_script(&self, script: &str) -> Result<Exit, Failure> {
-        let (statements, rest) = split_statements(script);
-        for statement in statements.into_iter().chain(rest) {
-            self.answer(statement)?;
-        }
-        Ok(Exit::Valid)
+/// The form that the end of a file's name asks for.
+pub(crate) fn form_of(path: &Path) -> Option<SqlFormat> {
+    match path.extension()?.to_str()? {
+        "csv" => Some(SqlFormat::Csv),
+        "json" => Some(SqlFormat::Json),
+        "jsonl" | "ndjson" => Some(SqlFormat::Jsonl),
+        "parquet" => Some(SqlFormat::Parquet),
+        "txt" => Some(SqlFormat::Table),
+        _ => None,
     }
-
-    /// Runs one statement, or one of the shell's own commands, which begin with a backslash. Says how many rows came back.
-    fn answer(&self, statement: &str) -> Result<usize, Failure> {
-        if let Some(command) = statement.strip_prefix('\\') {
-            self.command(command.trim())?;
-            return Ok(0);
-        }
-        let batches = self.session.query(statement).map_err(failure)?;
-        self.screen.data(&format(&batches, self.form).map_err(failure)?);
-        Ok(batches.iter().map(|batch| batch.num_rows()).sum())
-    }
-
-    fn command(&self, command: &str) -> Result<(), Failure> {
-        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-        let wanted = rest.trim().trim_end_matches(';').trim_end();
-        match (name.trim_end_matches(';'), wanted) {
-            ("d", "") => self.screen.data(&list(self.session.relations())),
-            ("d", wanted) => {
-                let Some(relation) = self.session.relations().iter().find(|relation| relation.name == wanted) else {
-                    let error = anyhow::anyhow!("there is no table or view `{wanted}`");
-                    return Err(Failure::usage(error).help("\\d lists them"));
-                };
-                self.screen.data(&describe(relation));
-            }
-            ("h" | "?", _) => self.screen.data(HELP),
-            _ => return Err(Failure::usage(anyhow::anyhow!("there is no command \\{name}")).help("\\h lists them")),
-        }
-        Ok(())
-    }
-
-    /// Reads statements from the person at the terminal until they leave. Errors are said and forgotten.
-    fn interact(&self) -> Result<Exit, Failure> {
-        let cannot = |error: ReadlineError| Failure::cannot_run(anyhow::anyhow!("cannot use the terminal: {error}"));
-        let mut editor: Editor<Names, FileHistory> = Editor::new().map_err(cannot)?;
-        editor.set_helper(Some(Names::new(self.session.relations())));
-        let history = history_file();
-        if let Some(path) = &history {
-            // The first time there is none; a damaged one is only a loss of comfort.
-            let _ = editor.load_history(path);
-        }
-        self.screen.say(&format!("{} · \\d lists tables, \\h helps, \\q leaves", self.session.run().name()));
-        let mut buffer = String::new();
-        loop {
-            match editor.readline(if buffer.is_empty() { "fissure> " } else { "    ...> " }) {
-                Ok(line) => {
-                    buffer.push_str(&line);
-                    buffer.push('\n');
-                }
-                Err(ReadlineError::Interrupted) => {
-                    buffer.clear();
-                    continue;
-                }
-                Err(ReadlineError::Eof) => break,
-                Err(error) => return Err(cannot(error)),
-            }
-            let entered = buffer.trim();
-            if matches!(entered.trim_end_matches(';'), "\\q" | "quit" | "exit") {
-                break;
-            }
-            let (statements, rest) = split_statements(entered);
-            // A command ends with its line; a statement ends with its semicolon.
-            if !entered.starts_with('\\') && rest.is_some() {
-                continue;
-            }
-            if !entered.is_empty() {
-                let _ = editor.add_history_entry(entered);
-            }
-            if entered.starts_with('\\') {
-                self.try_answer(entered);
-            } else {
-                statements.into_iter().for_each(|statement| self.try_answer(statement));
-            }
-            buffer.clear();
-        }
-        self.save(&mut editor, history.as_deref());
-        Ok(Exit::Valid)
-    }
-
-    /// Answers, with the time it took; an error is said and forgotten.
-    fn try_answer(&self, statement: &str) {
-        let start = Instant::now();
-        match self.answer(statement) {
-            Ok(_) if statement.starts_with('\\') => {}
-            Ok(rows) => {
-                let word = if rows == 1 { "row" } else { "rows" };
-                self.screen.say(&format!("{rows} {word} in {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
-            }
-            Err(failure) => self.screen.error(&format!("{:#}", failure.error), failure.help.as_deref()),
-        }
-    }
-
-    fn save(&self, editor: &mut Editor<Names, FileHistory>, history: Option<&std::path::Path>) {
-        let Some(path) = history else { return };
-        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        if let Err(error) = made.map_err(ReadlineError::from).and_then(|()| editor.save_history(path)) {
-            self.screen.say(&format!("note: the history of statements was not kept in {}: {error}", path.display()));
-        }
-    }
-}
-
-const HELP: &str = "\
-Statements end with ; and may span lines: SELECT, SHOW, DESCRIBE, EXPLAIN.
-  \\d          tables and views
-  \\d NAME     columns of a table or view
-  \\h          this help
-  \\q, Ctrl-D  leave
-  Ctrl-C      forget what was typed
-  Tab         complete a name
-Times are nanoseconds of CLOCK_MONOTONIC (*_ns). Try:
-  select f, outcome, count(*) from ops group by 1, 2 order by 1, 2;
-  select op_id, ms_after_invoke, src_host, dst_host, direction from op_injections order by t_ns;
-  select * from latency order by second;
-";
-
-fn list(relations: &[Relation]) -> String {
-    let width = relations.iter().map(|relation| relation.name.len()).max().unwrap_or(0);
-    relations
-        .iter()
-        .map(|relation| format!("{:<width$}  {:<5}  {}\n", relation.name, relation.kind, relation.description))
-        .collect()
-}
-
-fn describe(relation: &Relation) -> String {
-    let width = relation.columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
-    let columns = relation.columns.iter().map(|column| format!("  {:<width$}  {}\n", column.name, column.type_name));
-    format!("{} ({}): {}\n{}", relation.name, relation.kind, relation.description, columns.collect::<String>())
 }
 
 /// `$XDG_STATE_HOME/fissure/sql_history`, else in `~/.local/state`; `None` where there is no home.
-fn history_file() -> Option<PathBuf> {
+pub(crate) fn history_file() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     Some(state.join("fissure/sql_history"))
 }
 
-/// Completes names of tables and columns, and the words of SQL that are typed most.
-struct Names {
-    names: Vec<String>,
-}
-
-const KEYWORDS: [&str; 21] = [
-    "select",
-    "from",
-    "where",
-    "group by",
-    "order by",
-    "limit",
-    "join",
-    "left join",
-    "on",
-    "using",
-    "and",
-    "or",
-    "not",
-    "is null",
-    "between",
-    "having",
-    "distinct",
-    "count(*)",
-    "describe",
-    "explain",
-    "with",
-];
-
-impl Names {
-    fn new(relations: &[Relation]) -> Self {
-        let columns = relations.iter().flat_map(|relation| relation.columns.iter().map(|column| &column.name));
-        let tables = relations.iter().map(|relation| &relation.name);
-        let mut names: Vec<String> = tables.chain(columns).cloned().collect();
-        names.extend(KEYWORDS.map(str::to_owned));
-        names.sort_unstable();
-        names.dedup();
-        Self { names }
-    }
-}
-
-impl Helper for Names {}
-impl Highlighter for Names {}
-impl Validator for Names {}
-
-impl Hinter for Names {
-    type Hint = String;
-}
-
-impl Completer for Names {
-    type Candidate = Pair;
-
-    fn complete(&self, line: &str, at: usize, _context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let start =
-            line[..at].char_indices().rev().take_while(|(_, c)| is_part(*c)).last().map_or(at, |(place, _)| place);
-        let typed = line[start..at].to_lowercase();
-        if typed.is_empty() {
-            return Ok((at, Vec::new()));
-        }
-        let fits = self.names.iter().filter(|name| name.starts_with(&typed));
-        Ok((start, fits.map(|name| Pair { display: name.clone(), replacement: name.clone() }).collect()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustyline::history::DefaultHistory;
 
     #[test]
-    fn names_are_completed_where_the_cursor_is() {
-        let names = Names { names: vec!["op_id".to_owned(), "ops".to_owned()] };
-        let history = DefaultHistory::new();
-        let (start, found) = names.complete("select o.OP from x", 11, &Context::new(&history)).unwrap();
-        assert_eq!((start, found.len()), (9, 2));
-        let (_, found) = names.complete("select ", 7, &Context::new(&history)).unwrap();
-        assert!(found.is_empty());
+    fn a_mistake_is_shown_where_it_is_in_the_script() {
+        let script = "select 1;\nselect 2; select\n  opid from ops";
+        let (statements, rest) = split_statements(script);
+        let place = fissure_sql::Place { line: 2, column: 3, width: 4 };
+        let error = SqlError::Statement { message: "no".to_owned(), help: None, place: Some(place) };
+        let said = failure(error, rest.map(|text| Statement::within(script, text)));
+        let text = format!("{:#}", said.error);
+        assert_eq!(text, "no\n --> line 3, column 3\n  |\n3 |   opid from ops\n  |   ^^^^");
+        let second = Statement::within(script, statements[1]);
+        assert_eq!((second.text, second.line, second.column), ("select 2", 2, 0));
+        assert_eq!(Statement::within(script, rest.unwrap()).column, 10);
     }
 
     #[test]
-    fn tables_and_columns_are_listed_in_columns() {
-        let column = |name: &str, type_name: &str| fissure_sql::Column {
-            name: name.to_owned(),
-            type_name: type_name.to_owned(),
-        };
-        let relation = Relation {
-            name: "ops".to_owned(),
-            kind: "table",
-            description: "one row per operation",
-            columns: vec![column("op_id", "int64"), column("f", "string")],
-        };
-        assert_eq!(list(std::slice::from_ref(&relation)), "ops  table  one row per operation\n");
-        assert_eq!(describe(&relation), "ops (table): one row per operation\n  op_id  int64\n  f      string\n");
+    fn the_name_of_a_file_says_its_form() {
+        for (name, form) in
+            [("a.parquet", SqlFormat::Parquet), ("b.x.json", SqlFormat::Json), ("c.csv", SqlFormat::Csv)]
+        {
+            assert_eq!(form_of(Path::new(name)), Some(form));
+        }
+        assert_eq!(form_of(Path::new("csv")), None);
     }
 }
