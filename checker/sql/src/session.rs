@@ -406,6 +406,9 @@ fn config(limits: &Limits) -> SessionConfig {
     }
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
+    // What a condition leaves out is not decoded: calls are by far the largest columns.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
     // What a sort keeps free to merge with must leave room to sort in.
     let share = usize::try_from(limits.memory() / (8 * limits.threads() as u64)).unwrap_or(usize::MAX);
     let reserved = &mut options.execution.sort_spill_reservation_bytes;

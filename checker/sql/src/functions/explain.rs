@@ -44,7 +44,7 @@ WITH op AS (
   UNION ALL
   SELECT 9, 0, 'read', {read_from} FROM ({reads}) r LEFT JOIN ({writes}) w ON w.key = r.key AND w.value = r.value
 )
-SELECT about, line FROM lines ORDER BY place, t_ns, line",
+SELECT row_number() OVER (ORDER BY place, t_ns, line) AS n, about, line FROM lines ORDER BY n",
         is_o = is("o"),
         is_c = is("c"),
         is_f = is("f"),
@@ -102,7 +102,7 @@ WITH writes AS (
   SELECT longest_list(o.mops, {key}) AS list FROM ops o WHERE o.mops IS NOT NULL AND o.outcome = 'ok' AND {is_o}
   ORDER BY coalesce(array_length(list), 0) DESC, o.op_id LIMIT 1
 ), seen AS (
-  SELECT unnest(list) AS value, unnest(range(1, array_length(list) + 1)) AS position FROM longest
+  SELECT unnest(list) AS value, unnest(range(1, CAST(array_length(list) AS BIGINT) + 1)) AS position FROM longest
 ), register_reads AS (
   SELECT o.value, min(o.complete_ns) AS seen_ns, count(*) AS reads FROM ops o
   WHERE o.key = {key} AND o.f = 'read' AND o.outcome = 'ok' AND {is_o} GROUP BY o.value

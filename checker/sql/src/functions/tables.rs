@@ -228,7 +228,7 @@ ORDER BY {by}, from_ms"
         let of_op = floor_divided(&format!("(t.invoke_ns - {})", ops.1), window_ns);
         format!(
             "
-SELECT {run_names}t_s, what, name, detail FROM (
+SELECT {run_names}row_number() OVER (ORDER BY {run_names}t_s, place, name) AS n, t_s, what, name, detail FROM (
   SELECT {run_columns}CAST(t.start_ns - {fault_start} AS DOUBLE) / 1e9 AS t_s, 2 AS place, 'fault begins' AS what,
     t.phase AS name, CASE WHEN t.outcome = 'applied' THEN t.description ELSE 'failed: ' || coalesce(t.error_text, t.description) END AS detail
   FROM {faults}
@@ -255,7 +255,7 @@ SELECT {run_names}t_s, what, name, detail FROM (
     FROM {ops} GROUP BY {run_columns}{of_op}, t.f
   )
 )
-ORDER BY {run_names}t_s, place, name",
+ORDER BY n",
             faults = faults.0,
             fault_start = faults.1,
             nodes = nodes.0,
@@ -279,7 +279,8 @@ ORDER BY o.op_id",
     }
 
     /// The operation's own time in flight, with a margin on both sides; everything that lies in it. An operation without
-    /// completion counts with its invocation alone.
+    /// completion counts with its invocation alone. First the numbers of the operations are found by their times; then only
+    /// the parts of files that hold them are read for what was asked.
     fn around(&self, op_id: i64, margin_ns: i64, run: Option<&str>) -> String {
         let call = call_text("o");
         let is = |table: &str| self.is_run(table, run);
@@ -288,13 +289,19 @@ ORDER BY o.op_id",
 WITH span AS (
   SELECT o.invoke_ns AS zero_ns, o.invoke_ns - {margin_ns} AS from_ns, coalesce(o.complete_ns, o.invoke_ns) + {margin_ns} AS to_ns
   FROM ops o WHERE o.op_id = {op_id} AND {is_o}
+), near AS (
+  SELECT o.op_id, o.invoke_ns >= s.from_ns AS begins, o.complete_ns <= s.to_ns AS ends
+  FROM span s JOIN ops o ON o.invoke_ns <= s.to_ns AND o.complete_ns >= s.from_ns WHERE {is_o}
+  UNION ALL
+  SELECT o.op_id, true, false
+  FROM span s JOIN ops o ON o.invoke_ns >= s.from_ns AND o.invoke_ns <= s.to_ns WHERE o.complete_ns IS NULL AND {is_o}
 ), events AS (
   SELECT o.invoke_ns AS t_ns, 3 AS place, 'invoke' AS what, o.node, o.process, o.op_id, {call_invoked} AS detail
-  FROM span s JOIN ops o ON o.invoke_ns >= s.from_ns AND o.invoke_ns <= s.to_ns WHERE {is_o}
+  FROM near JOIN ops o ON o.op_id = near.op_id WHERE near.begins AND {is_o}
   UNION ALL
   SELECT o.complete_ns, 5, o.outcome, o.node, o.process, o.op_id,
     CASE WHEN o.outcome = 'ok' THEN {call} ELSE coalesce(o.error_code, '') || coalesce(': ' || o.error_text, '') END
-  FROM span s JOIN ops o ON o.complete_ns >= s.from_ns AND o.complete_ns <= s.to_ns WHERE {is_o}
+  FROM near JOIN ops o ON o.op_id = near.op_id WHERE near.ends AND {is_o}
   UNION ALL
   SELECT i.t_ns, 4, i.action, i.host, NULL, NULL,
     coalesce(i.src_host, i.src_addr) || ':' || CAST(i.src_port AS VARCHAR) || ' -> ' || coalesce(i.dst_host, i.dst_addr) || ':' || CAST(i.dst_port AS VARCHAR)
@@ -302,10 +309,10 @@ WITH span AS (
   FROM span s JOIN injections i ON i.t_ns >= s.from_ns AND i.t_ns <= s.to_ns WHERE {is_i}
   UNION ALL
   SELECT f.start_ns, 1, 'fault begins', NULL, NULL, NULL, f.phase || ': ' || f.description
-  FROM span s JOIN faults f ON f.start_ns >= s.from_ns AND f.start_ns <= s.to_ns WHERE {is_f}
+  FROM span s JOIN faults f ON f.start_ns >= s.from_ns AND f.start_ns <= s.to_ns WHERE f.outcome = 'applied' AND {is_f}
   UNION ALL
   SELECT f.stop_ns, 6, 'fault ends', NULL, NULL, NULL, f.phase
-  FROM span s JOIN faults f ON f.stop_ns >= s.from_ns AND f.stop_ns <= s.to_ns WHERE {is_f}
+  FROM span s JOIN faults f ON f.stop_ns >= s.from_ns AND f.stop_ns <= s.to_ns WHERE f.outcome = 'applied' AND {is_f}
   UNION ALL
   SELECT f.start_ns, 0, 'fault in force', NULL, NULL, NULL, f.phase || ': ' || f.description
   FROM span s JOIN faults f ON f.start_ns < s.from_ns AND coalesce(f.stop_ns, {FOR_EVER}) > s.to_ns
@@ -314,9 +321,9 @@ WITH span AS (
   SELECT n.t_ns, 2, 'node ' || n.event, n.node, NULL, NULL, n.detail
   FROM span s JOIN nodes n ON n.t_ns >= s.from_ns AND n.t_ns <= s.to_ns WHERE {is_n}
 )
-SELECT ms(e.t_ns - s.zero_ns) AS ms, e.what, e.node, e.process, e.op_id, e.detail
+SELECT row_number() OVER (ORDER BY e.t_ns, e.place, e.op_id) AS n, ms(e.t_ns - s.zero_ns) AS ms, e.what, e.node, e.process, e.op_id, e.detail
 FROM events e CROSS JOIN span s
-ORDER BY e.t_ns, e.place, e.op_id",
+ORDER BY n",
             is_o = is("o"),
             is_i = is("i"),
             is_f = is("f"),

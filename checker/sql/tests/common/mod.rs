@@ -1,6 +1,9 @@
 //! Runs made of events, for the tests of this crate.
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
+pub(crate) mod page;
+pub(crate) mod sample;
+
 use fissure_checker::Call;
 use fissure_history::journal::{CompleteEvent, Completed, InvokeEvent, Journal, Recorder};
 use fissure_history::rows::{ClockRow, ConnectionKind, ConnectionRow, Direction, FaultRow, InjectionRow, NodeRow};
