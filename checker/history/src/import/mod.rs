@@ -1,26 +1,58 @@
 //! Importers: histories that others recorded.
 //!
 //! * Parquet of our own schema: a run, a folder, a file;
-//! * EDN of Jepsen, Knossos and Elle: one operation per line, or one vector or list of them;
-//! * JSON of elle-cli: an array, or one object per line;
+//! * EDN of Jepsen, Knossos and Elle: one operation after the other, or one vector or list of them;
+//! * JSON of elle-cli: an array, or one object after the other;
 //! * the text log of early Jepsen, as Porcupine's tests have it.
 //!
-//! They read registers (`read`, `write`, `cas`; also Jepsen's independent keys) and transactions over lists (`append`,
-//! `r`) or registers (`w`, `r`). Keys and values that are not integers become integers in the order in which they come
-//! first; [`Imported`] has their names. Operations of the nemesis are left out, and counted in the notes.
+//! [`import_file_with`] gives a history in memory, for checking. Keys and values that are no 64-bit integers become
+//! numbers that [`History::names`] explains. Functions and values that nobody here understands are kept as text
+//! ([`Call::Other`](fissure_checker::Call::Other)) and counted in the notes. Operations of the nemesis become rows of
+//! `faults`.
 //!
-//! Events are taken in the order of the file.
+//! Events are taken in the order of the file. A record that is wrong is a mistake with its line and column; all
+//! mistakes of a file are found at once, and with [`ImportOptions::lenient`] the other records are imported without it.
+//!
+//! ```
+//! use fissure_history::import::{ImportOptions, import_bytes};
+//! let text = b"{:type :invoke, :process 0, :f :txn, :value [[:append :x 1]]}
+//! {:type :ok, :process 0, :f :txn, :value [[:append :x 1]]}";
+//! let imported = import_bytes("h.edn".as_ref(), text, &ImportOptions::default())?;
+//! assert_eq!(imported.history.len(), 1);
+//! # Ok::<(), fissure_history::ImportError>(())
+//! ```
 
-mod convert;
+mod block;
 pub(crate) mod edn;
-mod events;
+pub(crate) mod event;
+mod format;
+mod input;
+mod merge;
+mod mistakes;
+mod nemesis;
+pub(crate) mod reader;
+mod records;
+mod renumber;
+mod shape;
+mod sink;
+mod text;
+mod values;
+
+pub use format::Format;
+pub use mistakes::{Place, Skipped, SkippedRecords};
 
 use crate::error::Error;
 use crate::read::read_history;
-use edn::Notation;
-use fissure_checker::{History, HistoryError};
-use std::collections::BTreeMap;
+use crate::rows::FaultRow;
+use event::{Character, Mistake, SourceError};
+use fissure_checker::{History, HistoryError, Names};
+use input::Input;
+use merge::{Counts, Merge, Refused, Sink};
+use mistakes::Mistakes;
+use shape::{Evidence, Shape};
+use sink::{Keys, Memory};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What an `ok` read of nil says.
@@ -36,24 +68,30 @@ pub enum NilReads {
 /// How to understand a history that leaves it open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// Whether values of register operations are tuples `[key value]`. `None`: they are if the invocation of a read has
-    /// one.
+    /// Whether values of single-object operations are tuples `[key value]`. `None`: they are if the invocation of a
+    /// read has one.
     pub independent: Option<bool>,
     /// What an `ok` read of nil says.
     pub nil_reads: NilReads,
     /// Value that every register holds at the start; it becomes a write before everything else.
     pub initial_value: Option<i64>,
+    /// The format. `None`: it is told from what the file begins with, and from its name.
+    pub format: Option<Format>,
+    /// Whether records that are wrong are left out and counted. Otherwise they make the import fail.
+    pub lenient: bool,
 }
 
-/// An imported history.
+/// An imported history in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// The history.
+    /// The history, with the names of keys and values that are no integers.
     pub history: History,
-    /// Names of keys that were not integers.
-    pub key_names: BTreeMap<i64, String>,
-    /// Names of values that were not integers.
-    pub value_names: BTreeMap<i64, String>,
+    /// What the nemesis did.
+    pub faults: Vec<FaultRow>,
+    /// Whether the order of operations is that of real time. Otherwise only the order within a process is known.
+    pub real_time_order: bool,
+    /// Records that were left out.
+    pub skipped: SkippedRecords,
     /// What a person should know about how the file was understood.
     pub notes: Vec<String>,
 }
@@ -62,20 +100,16 @@ pub struct Imported {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// A Parquet file or run that cannot be read.
+    /// A file or run that cannot be read.
     #[error(transparent)]
     File(#[from] Error),
-    /// A text that is no history, or one that is not understood.
-    #[error("{}:{line}:{column}: {detail}", path.display())]
-    Text {
+    /// Records that are wrong.
+    #[error("{}", told(path, mistakes))]
+    Mistakes {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// Column in characters, from 1.
-        column: usize,
-        /// What is wrong there.
-        detail: String,
+        /// What is wrong in it, and where.
+        mistakes: SkippedRecords,
     },
     /// The events do not make a history.
     #[error("{}: {source}", path.display())]
@@ -87,85 +121,190 @@ pub enum ImportError {
     },
 }
 
-/// A text format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Maps(Notation),
-    JepsenLog,
+/// One line for each mistake.
+fn told(path: &Path, mistakes: &SkippedRecords) -> String {
+    let line = |mistake: &Skipped| format!("{}:{}: {}", path.display(), mistake.place, mistake.detail);
+    let mut lines: Vec<String> = mistakes.first.iter().map(line).collect();
+    let more = mistakes.count.saturating_sub(mistakes.first.len() as u64);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("\n")
 }
 
 /// Imports a history with the usual understanding of what it leaves open.
 ///
 /// # Errors
-/// If the file cannot be read or understood; the error has the line and the column.
+/// As [`import_file_with`].
 pub fn import_file(path: &Path) -> Result<Imported, ImportError> {
     import_file_with(path, &ImportOptions::default())
 }
 
-/// Imports a history.
+/// Imports a history into memory.
 ///
 /// # Errors
-/// If the file cannot be read or understood; the error has the line and the column.
+/// If the file cannot be read, if it is in no format that is understood, or if records of it are wrong: the error has
+/// the place of each, the first 20, and their number. With `lenient` a wrong record is no error.
 pub fn import_file_with(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
     if path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet") {
-        return Ok(Imported { history: read_history(path)?.history, ..Imported::default() });
+        return from_parquet(path);
     }
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    if bytes.starts_with(b"PAR1") {
-        return Ok(Imported { history: read_history(path)?.history, ..Imported::default() });
+    let input = Input::file(path);
+    if input.head()?.starts_with(b"PAR1") {
+        return from_parquet(path);
     }
-    import_bytes(path, &bytes, options)
+    import_input(&input, options)
 }
 
-/// Imports a history from the contents of a text file; `path` tells the format and is named in errors.
+fn from_parquet(path: &Path) -> Result<Imported, ImportError> {
+    let history = read_history(path)?.history;
+    Ok(Imported { history, real_time_order: true, ..Imported::default() })
+}
+
+/// Imports a history from the contents of a file; `path` helps to tell the format and is named in errors.
 ///
 /// # Errors
-/// If the text cannot be understood; the error has the line and the column.
+/// As [`import_file_with`].
 pub fn import_bytes(path: &Path, bytes: &[u8], options: &ImportOptions) -> Result<Imported, ImportError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        text_error(path, &valid, valid.len(), "this is neither text in UTF-8 nor Parquet")
-    })?;
-    let events = match format_of(path, text) {
-        Some(Format::Maps(notation)) => events::from_maps(text, notation),
-        Some(Format::JepsenLog) => events::from_jepsen_log(text),
-        None => {
-            let detail = "not a history that is understood: expected EDN, JSON, Parquet, or a text log of Jepsen";
-            return Err(text_error(path, text, text.len() - text.trim_start().len(), detail));
-        }
+    import_input(&Input::bytes(path, bytes), options)
+}
+
+fn import_input(input: &Input, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let mut memory = Memory::default();
+    let done = run(input, options, &mut memory)?;
+    let history = History::new(memory.ops)
+        .map_err(|source| ImportError::History { path: input.path().to_owned(), source })?
+        .with_names(Arc::new(done.names));
+    Ok(Imported {
+        history,
+        faults: done.faults,
+        real_time_order: done.character.real_time_order,
+        skipped: done.skipped,
+        notes: done.notes,
+    })
+}
+
+/// What an import gives beside the operations.
+struct Done {
+    names: Names,
+    faults: Vec<FaultRow>,
+    character: Character,
+    skipped: SkippedRecords,
+    counts: Counts,
+    notes: Vec<String>,
+}
+
+/// Imports a file into a sink.
+fn run(input: &Input, options: &ImportOptions, sink: &mut dyn Sink) -> Result<Done, ImportError> {
+    let format = match options.format {
+        Some(format) => format,
+        None => Format::detect(input.path(), &input.head()?).ok_or_else(|| no_format(input))?,
     };
-    let imported = events.and_then(|events| convert::convert(events, options));
-    match imported {
-        Ok(Ok(imported)) => Ok(imported),
-        Ok(Err(source)) => Err(ImportError::History { path: path.to_owned(), source }),
-        Err(error) => Err(text_error(path, text, error.offset, error.detail)),
+    let evidence = gather(format, input)?;
+    let shape = evidence.shape(options.independent, options.nil_reads);
+    let mut merge = Merge::new(shape, sink);
+    if let Some(value) = options.initial_value {
+        let mut keys = Keys::default();
+        let mut first = Merge::new(shape, &mut keys);
+        pass(format, input, shape, &mut first)?;
+        let (names, process, t_ns) = (std::mem::take(&mut first.names), first.process_before(), first.first_ns());
+        drop(first);
+        merge.begin_with(&keys.sorted(), value, process, t_ns, names)?;
     }
+    let (mistakes, character) = pass(format, input, shape, &mut merge)?;
+    let skipped = if mistakes.is_empty() { SkippedRecords::default() } else { mistakes.placed(input, character.binary)? };
+    if skipped.count > 0 && !options.lenient {
+        return Err(ImportError::Mistakes { path: input.path().to_owned(), mistakes: skipped });
+    }
+    let notes = notes(options, shape, &character, &skipped, &merge);
+    let counts = merge.counts();
+    let (names, faults) = (merge.names, merge.nemesis.into_rows());
+    Ok(Done { names, faults, character, skipped, counts, notes })
 }
 
-fn text_error(path: &Path, text: &str, offset: usize, detail: impl Into<String>) -> ImportError {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    ImportError::Text { path: path.to_owned(), line, column, detail: detail.into() }
+fn notes(
+    options: &ImportOptions,
+    shape: Shape,
+    character: &Character,
+    skipped: &SkippedRecords,
+    merge: &Merge<'_>,
+) -> Vec<String> {
+    let mut notes = merge.notes(character);
+    if skipped.count > 0 {
+        notes.push(format!("{} records are wrong and were left out", skipped.count));
+    }
+    if shape.independent && options.independent.is_none() {
+        notes.push("values of single-object operations were taken as tuples [key value]".to_owned());
+    }
+    if let Some(value) = options.initial_value {
+        notes.push(format!("every register is taken to hold {value} at the start"));
+    }
+    if shape.nil_reads == NilReads::Unknown {
+        notes.push("reads of nil are taken to say nothing".to_owned());
+    }
+    if !character.real_time_order {
+        notes.push("only the order within each process is known: nothing is said about real time".to_owned());
+    }
+    notes
 }
 
-/// The format, from what the text begins with and then from the extension.
-fn format_of(path: &Path, text: &str) -> Option<Format> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let begin = text.trim_start();
-    if matches!(extension, "json" | "jsonl" | "ndjson") {
-        return Some(Format::Maps(Notation::Json));
+/// Reads from the beginning until what must be known of the whole is known.
+fn gather(format: Format, input: &Input) -> Result<Evidence, ImportError> {
+    /// So many events are always looked at.
+    const EVENTS_MIN: u64 = 4096;
+    let mut evidence = Evidence::default();
+    if !format.is_written() {
+        return Ok(evidence);
     }
-    if extension == "edn" {
-        return Some(Format::Maps(Notation::Edn));
+    let mut source = format.open(input, None)?;
+    let (mut names, mut events) = (Names::default(), 0);
+    while events < EVENTS_MIN || !evidence.is_settled() {
+        match source.next_event(&mut names) {
+            Ok(Some(event)) => evidence.take(&event),
+            Err(SourceError::Mistake(_)) => {}
+            Err(SourceError::File(error)) => return Err(error.into()),
+            Ok(None) | Err(SourceError::Broken(_)) => break,
+        }
+        events += 1;
     }
-    if begin.starts_with("INFO") {
-        return Some(Format::JepsenLog);
+    Ok(evidence)
+}
+
+/// Takes every event of a file.
+fn pass(
+    format: Format,
+    input: &Input,
+    shape: Shape,
+    merge: &mut Merge<'_>,
+) -> Result<(Mistakes, Character), ImportError> {
+    let mut source = format.open(input, Some(shape))?;
+    let mismatch = source.character().failed_cas_is_mismatch;
+    let mut mistakes = Mistakes::default();
+    loop {
+        match source.next_event(&mut merge.names) {
+            Ok(Some(event)) => match merge.event(event, mismatch) {
+                Ok(()) => {}
+                Err(Refused::Mistake(mistake)) => mistakes.add(mistake),
+                Err(Refused::File(error)) => return Err(error.into()),
+            },
+            Ok(None) => break,
+            Err(SourceError::Mistake(mistake)) => mistakes.add(mistake),
+            Err(SourceError::Broken(mistake)) => {
+                mistakes.add(mistake);
+                break;
+            }
+            Err(SourceError::File(error)) => return Err(error.into()),
+        }
     }
-    let inner = begin.trim_start_matches(['[', '(', ' ', '\n', '\r', '\t']);
-    if inner.starts_with("{\"") || (inner.starts_with('{') && inner[1..].trim_start().starts_with('"')) {
-        return Some(Format::Maps(Notation::Json));
+    Ok((mistakes, source.character()))
+}
+
+fn no_format(input: &Input) -> ImportError {
+    let detail = format!("not a history that is understood, expected Parquet or one of: {}", Format::names().join(", "));
+    let mut mistakes = Mistakes::default();
+    mistakes.add(Mistake { offset: 0, detail });
+    match mistakes.placed(input, false) {
+        Ok(mistakes) => ImportError::Mistakes { path: input.path().to_owned(), mistakes },
+        Err(error) => ImportError::File(error),
     }
-    let edn = inner.starts_with('{') || inner.starts_with("#jepsen") || inner.starts_with(';');
-    edn.then_some(Format::Maps(Notation::Edn))
 }

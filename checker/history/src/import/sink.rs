@@ -1,0 +1,87 @@
+//! Where the operations of an import go: into memory, or to files.
+
+use super::merge::{Completion, Invocation, Sink};
+use crate::error::Error;
+use fissure_checker::{Call, Operation, Outcome};
+use rustc_hash::FxHashSet;
+
+/// Operations in memory, in order of invocation.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) ops: Vec<Operation>,
+}
+
+impl Sink for Memory {
+    fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
+        self.ops.push(Operation {
+            op_id: invocation.op,
+            process: invocation.process,
+            node: invocation.node,
+            call: invocation.call,
+            invoke_seq: invocation.seq,
+            complete_seq: None,
+            invoke_ns: invocation.t_ns,
+            complete_ns: None,
+            outcome: Outcome::Info,
+            error_code: None,
+            error_text: None,
+            conn_cookie: None,
+        });
+        Ok(())
+    }
+
+    fn complete(&mut self, completion: Completion) -> Result<(), Error> {
+        let place = usize::try_from(completion.op).ok();
+        if let Some(op) = place.and_then(|place| self.ops.get_mut(place)) {
+            op.outcome = completion.outcome;
+            op.complete_seq = Some(completion.seq);
+            op.complete_ns = Some(completion.t_ns);
+            op.error_code = completion.error_code;
+            op.error_text = completion.error_text;
+            if let Some(call) = completion.call {
+                op.call = call;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys of all registers: they get an initial value.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    keys: FxHashSet<i64>,
+}
+
+impl Keys {
+    pub(crate) fn sorted(self) -> Vec<i64> {
+        let mut keys: Vec<i64> = self.keys.into_iter().collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+impl Sink for Keys {
+    fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
+        if let Call::Read { key, .. } | Call::Write { key, .. } | Call::Cas { key, .. } = invocation.call {
+            self.keys.insert(key);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, _: Completion) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Puts a write of the initial value to every register before everything else.
+pub(crate) fn with_initial(sink: &mut dyn Sink, keys: &[i64], value: i64, process: i64, t_ns: i64) -> Result<(), Error> {
+    for (index, key) in keys.iter().enumerate() {
+        let (op, seq) = (index as u64, index as u64 * 2);
+        let call = Call::Write { key: *key, value };
+        sink.invoke(Invocation { op, seq, t_ns, process, node: None, call })?;
+        let outcome = Outcome::Ok;
+        let (call, error_code, error_text) = (None, None, None);
+        sink.complete(Completion { op, process, seq: seq + 1, t_ns, outcome, call, error_code, error_text })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! Texts of one record after the other, read in parallel with bounded memory.
+//!
+//! A text is cut into blocks where a record seems to end, and threads read the blocks. The cuts are guesses, and need
+//! not be right: a block that begins where a record begins, and is read to its last byte without anything being open,
+//! ends where a record ends. So the first block tells whether the second began rightly, and so on; what remains of a
+//! block that ends within a record is put before the next, which is then read again. Events therefore do not depend on
+//! the cuts. At most [`RECORD_BYTES_MAX`] bytes of one record are held.
+
+use super::block::{Block, Item, Parsed, Rules, parse};
+use super::event::{Character, EventSource, Mistake, RawEvent, RawValue, SourceError};
+use super::input::Input;
+use super::reader::Notation;
+use super::renumber::renumber;
+use super::shape::Shape;
+use crate::error::Error;
+use fissure_checker::Names;
+use fissure_checker::names::NAMES_FIRST;
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+/// Bytes of a block.
+const BLOCK_BYTES: usize = 2 << 20;
+
+/// Longest record that is read.
+pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// How far back a place for a cut is looked for.
+const CUT_WINDOW: usize = 256 << 10;
+
+/// What the lines or values of a text are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Records {
+    /// Maps, one event each: one after the other, or in one vector or list.
+    Maps(Notation),
+    /// Lines of Jepsen's old text log.
+    JepsenLog,
+}
+
+/// A text as a source of events.
+pub(crate) struct TextSource {
+    input: Input,
+    records: Records,
+    shape: Option<Shape>,
+    blocks: Blocks,
+    workers: Vec<Worker>,
+    /// Blocks that are being read, in order: the worker that has each.
+    in_flight: VecDeque<usize>,
+    next_worker: usize,
+    items: std::vec::IntoIter<Item>,
+    /// For each name of the block, its number in the history.
+    numbers: Vec<i64>,
+    /// What remains of a block that ended within a record, and where it begins.
+    rest: Option<(u64, Vec<u8>)>,
+    rules: Rules,
+    other_lines: u64,
+    /// The bracket that ends the history was read.
+    closed: bool,
+    finished: bool,
+}
+
+/// A thread that reads blocks.
+struct Worker {
+    blocks: Option<SyncSender<Block>>,
+    parsed: Receiver<Parsed>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(rules: Rules) -> std::io::Result<Self> {
+        let (blocks, receiver) = sync_channel::<Block>(4);
+        let (sender, parsed) = channel();
+        let thread = std::thread::Builder::new().name("import".to_owned()).spawn(move || {
+            for block in receiver {
+                // The other end is gone when the import ended early.
+                if sender.send(parse(block, &rules)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { blocks: Some(blocks), parsed, thread: Some(thread) })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.blocks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl TextSource {
+    /// Opens a text. Without a `shape`, values are left as they are written.
+    pub(crate) fn open(input: &Input, records: Records, shape: Option<Shape>) -> Result<Self, Error> {
+        Self::open_with(input, records, shape, BLOCK_BYTES)
+    }
+
+    /// As [`open`](Self::open), with blocks of so many bytes.
+    pub(crate) fn open_with(
+        input: &Input,
+        records: Records,
+        shape: Option<Shape>,
+        block_bytes: usize,
+    ) -> Result<Self, Error> {
+        let mut blocks = Blocks::new(input, block_bytes)?;
+        let close = match records {
+            Records::Maps(notation) => blocks.enter(notation)?,
+            Records::JepsenLog => None,
+        };
+        Ok(Self {
+            input: input.clone(),
+            records,
+            shape,
+            blocks,
+            workers: Vec::new(),
+            in_flight: VecDeque::new(),
+            next_worker: 0,
+            items: Vec::new().into_iter(),
+            numbers: Vec::new(),
+            rest: None,
+            rules: Rules { records, shape, close, fast: true },
+            other_lines: 0,
+            closed: false,
+            finished: false,
+        })
+    }
+
+    /// Without the fast way for records of the usual form: everything through the general reader.
+    #[cfg(test)]
+    pub(crate) fn without_fast_way(mut self) -> Self {
+        self.rules.fast = false;
+        self
+    }
+
+    /// The next block in the order of the file, read by a thread or, if there is only one, here.
+    fn next_parsed(&mut self) -> Result<Option<Parsed>, Error> {
+        if self.workers.is_empty() {
+            let Some(block) = self.blocks.next()? else { return Ok(None) };
+            if block.last {
+                return Ok(Some(parse(block, &self.rules)));
+            }
+            let count = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+            for _ in 0..count {
+                let worker = Worker::start(self.rules).map_err(Error::io("start a thread to read", self.input.path()))?;
+                self.workers.push(worker);
+            }
+            self.dispatch(block)?;
+        }
+        while self.in_flight.len() < self.workers.len() * 2 {
+            let Some(block) = self.blocks.next()? else { break };
+            self.dispatch(block)?;
+        }
+        let Some(worker) = self.in_flight.pop_front() else { return Ok(None) };
+        self.workers[worker].parsed.recv().map(Some).map_err(|_| self.died())
+    }
+
+    fn dispatch(&mut self, block: Block) -> Result<(), Error> {
+        let worker = self.next_worker;
+        self.next_worker = (worker + 1) % self.workers.len();
+        let sent = self.workers[worker].blocks.as_ref().is_some_and(|blocks| blocks.send(block).is_ok());
+        if !sent {
+            return Err(self.died());
+        }
+        self.in_flight.push_back(worker);
+        Ok(())
+    }
+
+    fn died(&self) -> Error {
+        Error::format(self.input.path())("a thread that reads this file died")
+    }
+
+    /// A block after the end of the history: it must be blank.
+    fn after_close(&mut self, parsed: &Parsed) -> Result<bool, SourceError> {
+        self.finished = parsed.block.last;
+        match parsed.block.bytes.iter().position(|byte| !byte.is_ascii_whitespace()) {
+            None => Ok(true),
+            Some(at) => {
+                self.finished = true;
+                let detail = format!("found `{}` after the end of the history", char::from(parsed.block.bytes[at]));
+                Err(SourceError::Broken(Mistake { offset: parsed.block.offset + at as u64, detail }))
+            }
+        }
+    }
+
+    /// Gets the items of the next block; false at the end of the file.
+    fn advance(&mut self, names: &mut Names) -> Result<bool, SourceError> {
+        if self.finished {
+            return Ok(false);
+        }
+        let Some(mut parsed) = self.next_parsed().map_err(SourceError::File)? else {
+            self.finished = true;
+            return Ok(false);
+        };
+        if self.closed {
+            return self.after_close(&parsed);
+        }
+        if let Some((offset, mut bytes)) = self.rest.take() {
+            if bytes.len() > RECORD_BYTES_MAX {
+                self.finished = true;
+                let detail = format!("this record is longer than {} MiB, or does not end", RECORD_BYTES_MAX >> 20);
+                return Err(SourceError::Broken(Mistake { offset, detail }));
+            }
+            bytes.append(&mut parsed.block.bytes);
+            parsed = parse(Block { offset, bytes, last: parsed.block.last }, &self.rules);
+        }
+        self.finished = parsed.block.last;
+        if !parsed.block.last && parsed.consumed < parsed.block.bytes.len() {
+            self.rest = Some((
+                parsed.block.offset + parsed.consumed as u64,
+                parsed.block.bytes.split_off(parsed.consumed),
+            ));
+        }
+        self.closed = parsed.closed;
+        self.numbers.clear();
+        self.numbers.extend(parsed.names.iter().map(|(_, text)| names.number(text)));
+        self.other_lines += parsed.other_lines;
+        self.items = parsed.items.into_iter();
+        Ok(true)
+    }
+}
+
+impl EventSource for TextSource {
+    fn next_event(&mut self, names: &mut Names) -> Result<Option<RawEvent>, SourceError> {
+        loop {
+            match self.items.next() {
+                Some(Item::Event(mut event)) => {
+                    if let (RawValue::Call(call), false) = (&mut event.value, self.numbers.is_empty()) {
+                        renumber(call, &mut |number| {
+                            let place = usize::try_from(number.wrapping_sub(NAMES_FIRST)).ok();
+                            if let Some(global) = place.and_then(|place| self.numbers.get(place)) {
+                                *number = *global;
+                            }
+                        });
+                    }
+                    return Ok(Some(event));
+                }
+                Some(Item::Mistake(mistake)) => return Err(SourceError::Mistake(mistake)),
+                None if self.advance(names)? => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn character(&self) -> Character {
+        Character {
+            failed_cas_is_mismatch: self.records == Records::JepsenLog,
+            other_lines: self.other_lines,
+            ..Character::default()
+        }
+    }
+}
+
+/// Cuts a text into blocks.
+struct Blocks {
+    reader: Box<dyn Read + Send>,
+    input: Input,
+    block_bytes: usize,
+    /// What was read and is in no block yet.
+    pending: Vec<u8>,
+    offset: u64,
+    ended: bool,
+    finished: bool,
+}
+
+impl Blocks {
+    fn new(input: &Input, block_bytes: usize) -> Result<Self, Error> {
+        let reader = input.open()?;
+        let input = input.clone();
+        Ok(Self { reader, input, block_bytes, pending: Vec::new(), offset: 0, ended: false, finished: false })
+    }
+
+    fn fill(&mut self) -> Result<(), Error> {
+        let wanted = self.block_bytes.saturating_sub(self.pending.len());
+        if wanted > 0 && !self.ended {
+            let read = (&mut self.reader).take(wanted as u64).read_to_end(&mut self.pending);
+            self.ended = read.map_err(Error::io("read", self.input.path()))? < wanted;
+        }
+        Ok(())
+    }
+
+    /// If the text is one vector or list, goes into it and gives its closing bracket.
+    fn enter(&mut self, notation: Notation) -> Result<Option<u8>, Error> {
+        self.fill()?;
+        let start = if self.pending.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut reader = super::reader::Reader::new(&self.pending[start..], notation);
+        let at = start + reader.skip_blank();
+        let close = match self.pending.get(at) {
+            Some(b'[') => Some(b']'),
+            Some(b'(') => Some(b')'),
+            _ => None,
+        };
+        let from = if close.is_some() { at + 1 } else { start };
+        self.pending.drain(..from);
+        self.offset = from as u64;
+        Ok(close)
+    }
+
+    fn next(&mut self) -> Result<Option<Block>, Error> {
+        if self.finished {
+            return Ok(None);
+        }
+        self.fill()?;
+        self.finished = self.ended;
+        let end = if self.ended { self.pending.len() } else { cut(&self.pending) };
+        let mut bytes = Vec::with_capacity(self.block_bytes.max(self.pending.len()));
+        bytes.extend_from_slice(&self.pending[end..]);
+        std::mem::swap(&mut bytes, &mut self.pending);
+        bytes.truncate(end);
+        let offset = self.offset;
+        self.offset += end as u64;
+        Ok(Some(Block { offset, bytes, last: self.finished }))
+    }
+}
+
+/// Where a record seems to end last: before a line that begins as one, or between two brackets.
+fn cut(bytes: &[u8]) -> usize {
+    let window = bytes.len().saturating_sub(CUT_WINDOW);
+    let begins = |at: usize| {
+        let rest = bytes[at..].iter().find(|byte| !matches!(byte, b' ' | b',' | b'\t'));
+        matches!(rest, Some(b'{' | b'#' | b'I'))
+    };
+    let line = (window..bytes.len()).rev().find(|at| bytes[*at] == b'\n' && begins(at + 1));
+    let bracket = || (window..bytes.len()).rev().find(|at| bytes[*at] == b'}' && begins(at + 1));
+    line.or_else(bracket).map_or(bytes.len(), |at| at + 1)
+}
