@@ -97,12 +97,13 @@ pub struct HistoryWriter {
     files: Vec<FileSum>,
     names: Vec<NameRow>,
     sessions_only: Arc<AtomicBool>,
+    faults: Vec<FaultRow>,
     done: bool,
 }
 
 impl HistoryWriter {
-    /// Starts a history below `dir`, which is created if it is not there. Other tables than `ops` and `names` will be
-    /// empty.
+    /// Starts a history below `dir`, which is created if it is not there. Other tables than `ops`, `names` and
+    /// `faults` will be empty.
     ///
     /// # Errors
     /// If there is a history below `dir` already, or the disk refuses.
@@ -155,6 +156,7 @@ impl HistoryWriter {
             files: Vec::new(),
             names: Vec::new(),
             sessions_only,
+            faults: Vec::new(),
             done: false,
         })
     }
@@ -269,6 +271,11 @@ impl HistoryWriter {
         self.names = names.iter().map(|(id, text)| NameRow { id, text: Arc::from(text) }).collect();
     }
 
+    /// Says which faults there were: all of them, once. A single file has no place for them.
+    pub fn faults(&mut self, faults: Vec<FaultRow>) {
+        self.faults = faults;
+    }
+
     /// Writes what is left, syncs everything, and gives it its name. Operations without completion are `info`.
     ///
     /// # Errors
@@ -306,7 +313,10 @@ impl HistoryWriter {
     }
 
     fn finish_folder(&mut self, report: &mut SealReport) -> Result<(), Error> {
-        self.empty::<FaultRow>()?;
+        let mut faults = std::mem::take(&mut self.faults);
+        faults.sort_by_key(|fault| fault.start_ns);
+        self.files.extend(write_table(&self.partial, &faults)?);
+        report.counts.faults = faults.len() as u64;
         self.empty::<InjectionRow>()?;
         self.empty::<ConnectionRow>()?;
         self.empty::<NodeRow>()?;

@@ -45,9 +45,8 @@ fn mop(names: &Names, mop: &Mop) -> String {
         Mop::Send { key, value, offset } => format!("send {} {} at {offset:?}", n(key), n(value)),
         Mop::Poll { records: None } => "poll ?".to_owned(),
         Mop::Poll { records: Some(records) } => {
-            let record = |record: &LogRecord| {
-                format!("{}@{:?}={}", n(&record.key), record.offset, option(names, &record.value))
-            };
+            let record =
+                |record: &LogRecord| format!("{}@{:?}={}", n(&record.key), record.offset, option(names, &record.value));
             format!("poll {}", records.iter().map(record).collect::<Vec<_>>().join(" "))
         }
         Mop::Insert { key, value } => format!("insert {} {}", n(key), n(value)),
@@ -113,7 +112,9 @@ fn check_with(name: &str, text: &str, options: &ImportOptions, expected: &Expect
                 let stop = fault.stop_ns.map_or("never".to_owned(), |stop| stop.to_string());
                 format!("fault {}..{stop}ns on {:?}: {}", fault.start_ns, fault.nodes, fault.description)
             }));
-            lines.extend(imported.skipped.first.iter().map(|skipped| format!("skipped {}: {}", skipped.place, skipped.detail)));
+            lines.extend(
+                imported.skipped.first.iter().map(|skipped| format!("skipped {}: {}", skipped.place, skipped.detail)),
+            );
             lines.extend(imported.notes.iter().map(|note| format!("note: {note}")));
             lines.join("\n")
         }
@@ -235,10 +236,7 @@ INFO  jepsen.util - 1\t:info\t:write\t:timed-out
 #[test]
 fn what_is_wrong_is_refused_with_line_and_column_all_at_once() {
     let refused = |text: &str, expected: Expect| check("h.edn", text, &expected);
-    refused(
-        "{:type :invoke :process 0 :f :read :value nil}\n  {:type :ok :process 1 :f :read :value 1}",
-        expect![],
-    );
+    refused("{:type :invoke :process 0 :f :read :value nil}\n  {:type :ok :process 1 :f :read :value 1}", expect![]);
     refused("\n{:type :start :process 0}", expect![]);
     refused("{:process 0}", expect![]);
     refused("[1 2]", expect![]);
@@ -247,7 +245,10 @@ fn what_is_wrong_is_refused_with_line_and_column_all_at_once() {
     let two = "{:type :invoke :process 0 :f :read}";
     refused(&format!("{two}\n{two}"), expect![]);
     refused(&format!("{two}\n{{:type :ok :process 0 :f :write :value 1}}"), expect![]);
-    refused("{:type :invoke :process 0 :value [[:append 1 1]]}\n{:type :invoke :process 1 :value [[:w 1 1]]}", expect![]);
+    refused(
+        "{:type :invoke :process 0 :value [[:append 1 1]]}\n{:type :invoke :process 1 :value [[:w 1 1]]}",
+        expect![],
+    );
     refused(
         "{:type :invoke :process 0 :f :write :value é)}
 {:type :invoke :process 1 :f :write :value é 5}

@@ -78,4 +78,3 @@ fn edn_and_json_of_the_same_history_are_the_same() {
         assert_eq!(edn.history.names().len(), json.history.names().len(), "{name}");
     }
 }
-

@@ -29,7 +29,7 @@ pub(crate) fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> 
 fn check_file(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
     let nil_reads = if args.nil_reads_unknown { NilReads::Unknown } else { ImportOptions::default().nil_reads };
     let independent = args.independent.then_some(true);
-    let options = ImportOptions { independent, nil_reads, initial_value: args.initial };
+    let options = ImportOptions { independent, nil_reads, initial_value: args.initial, ..ImportOptions::default() };
     let imported = import_file_with(&args.target, &options).map_err(Failure::usage)?;
     for note in &imported.notes {
         screen.say(&format!("note: {note}"));

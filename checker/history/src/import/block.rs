@@ -1,7 +1,8 @@
 //! One block of a text: its records, read one after the other.
 
-use super::event::{Kind, Mistake, Process, RawEvent, RawValue};
 use super::edn::Edn;
+use super::event::{Kind, Mistake, Process, RawEvent, RawValue};
+use super::fast;
 use super::reader::{Form, Notation, Reader, SyntaxError};
 use super::records::{event_of, event_of_log_line};
 use super::shape::{Shape, mops_of};
@@ -79,6 +80,7 @@ impl Parsed {
 
     fn maps(&mut self, bytes: &[u8], notation: Notation, rules: &Rules) {
         let mut reader = Reader::new(bytes, notation);
+        let mut scratch = fast::Scratch::default();
         loop {
             let blank = reader.at;
             let start = reader.skip_blank();
@@ -89,6 +91,15 @@ impl Parsed {
                 break;
             }
             self.consumed = start;
+            if let (Some(shape), true) = (&rules.shape, rules.fast) {
+                let base = self.block.offset;
+                let read = fast::event(bytes, start, base, notation, shape, &mut self.names, &mut scratch);
+                if let Some((event, end)) = read {
+                    self.items.push(Item::Event(event));
+                    (reader.at, self.consumed) = (end, end);
+                    continue;
+                }
+            }
             match reader.next() {
                 // A token at the end of the block may go on.
                 Ok(Form::Value(_)) if reader.at == bytes.len() && !self.block.last && !ends_itself(bytes) => break,

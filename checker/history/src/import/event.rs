@@ -51,8 +51,28 @@ pub(crate) enum Function {
 
 /// The functions that clients and generators of the field use most.
 const KNOWN: [&str; 22] = [
-    "txn", "read", "write", "cas", "add", "append", "enqueue", "dequeue", "drain", "push", "pop", "acquire", "release",
-    "generate", "transfer", "subscribe", "assign", "send", "poll", "insert", "crash", "init",
+    "txn",
+    "read",
+    "write",
+    "cas",
+    "add",
+    "append",
+    "enqueue",
+    "dequeue",
+    "drain",
+    "push",
+    "pop",
+    "acquire",
+    "release",
+    "generate",
+    "transfer",
+    "subscribe",
+    "assign",
+    "send",
+    "poll",
+    "insert",
+    "crash",
+    "init",
 ];
 
 impl Function {
@@ -175,13 +195,7 @@ pub(crate) struct Character {
 
 impl Default for Character {
     fn default() -> Self {
-        Self {
-            real_time_order: true,
-            failed_cas_is_mismatch: false,
-            binary: false,
-            other_lines: 0,
-            notes: Vec::new(),
-        }
+        Self { real_time_order: true, failed_cas_is_mismatch: false, binary: false, other_lines: 0, notes: Vec::new() }
     }
 }
 

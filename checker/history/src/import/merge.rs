@@ -33,7 +33,6 @@ pub(crate) struct Invocation {
 pub(crate) struct Completion {
     /// Number that its invocation had.
     pub(crate) op: u64,
-    pub(crate) process: i64,
     pub(crate) seq: u64,
     pub(crate) t_ns: i64,
     pub(crate) outcome: Outcome,
@@ -205,7 +204,7 @@ impl<'a> Merge<'a> {
             Kind::Fail => Outcome::Fail,
             Kind::Invoke | Kind::Info => Outcome::Info,
         };
-        let (process, open) = (client.number, client.open.take());
+        let open = client.open.take();
         client.retired = outcome == Outcome::Info;
         let Some(open) = open else { return Ok(()) };
         let f = event.f.take().or(open.f);
@@ -224,7 +223,7 @@ impl<'a> Merge<'a> {
         self.counts[outcome as usize] += 1;
         let (seq, op) = (self.next_seq(), open.op);
         let (error_code, error_text) = (event.error_code, event.error_text);
-        let completion = Completion { op, process, seq, t_ns, outcome, call, error_code, error_text };
+        let completion = Completion { op, seq, t_ns, outcome, call, error_code, error_text };
         self.sink.complete(completion).map_err(Refused::File)
     }
 

@@ -8,7 +8,7 @@
 //! [`import_file_with`] gives a history in memory, for checking. Keys and values that are no 64-bit integers become
 //! numbers that [`History::names`] explains. Functions and values that nobody here understands are kept as text
 //! ([`Call::Other`](fissure_checker::Call::Other)) and counted in the notes. Operations of the nemesis become rows of
-//! `faults`.
+//! `faults`. [`import_to`] does the same into files, with bounded memory.
 //!
 //! Events are taken in the order of the file. A record that is wrong is a mistake with its line and column; all
 //! mistakes of a file are found at once, and with [`ImportOptions::lenient`] the other records are imported without it.
@@ -25,6 +25,7 @@
 mod block;
 pub(crate) mod edn;
 pub(crate) mod event;
+mod fast;
 mod format;
 mod input;
 mod merge;
@@ -44,13 +45,14 @@ pub use mistakes::{Place, Skipped, SkippedRecords};
 use crate::error::Error;
 use crate::read::read_history;
 use crate::rows::FaultRow;
+use crate::writer::HistoryWriter;
 use event::{Character, Mistake, SourceError};
 use fissure_checker::{History, HistoryError, Names};
 use input::Input;
 use merge::{Counts, Merge, Refused, Sink};
 use mistakes::Mistakes;
 use shape::{Evidence, Shape};
-use sink::{Keys, Memory};
+use sink::{Files, Keys, Memory};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -88,6 +90,31 @@ pub struct Imported {
     pub history: History,
     /// What the nemesis did.
     pub faults: Vec<FaultRow>,
+    /// Records that were left out.
+    pub skipped: SkippedRecords,
+    /// What a person should know about how the file was understood.
+    pub notes: Vec<String>,
+}
+
+/// What was imported into files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportReport {
+    /// The format that was read.
+    pub format: Format,
+    /// Events of clients.
+    pub events: u64,
+    /// Operations.
+    pub ops: u64,
+    /// Operations that are `ok`.
+    pub ok: u64,
+    /// Operations that are `fail`.
+    pub fail: u64,
+    /// Operations that are `info`, with those that never completed.
+    pub info: u64,
+    /// Faults of the nemesis.
+    pub faults: u64,
+    /// Keys and values that are no integers.
+    pub names: u64,
     /// Whether the order of operations is that of real time. Otherwise only the order within a process is known.
     pub real_time_order: bool,
     /// Records that were left out.
@@ -158,7 +185,7 @@ pub fn import_file_with(path: &Path, options: &ImportOptions) -> Result<Imported
 
 fn from_parquet(path: &Path) -> Result<Imported, ImportError> {
     let history = read_history(path)?.history;
-    Ok(Imported { history, real_time_order: true, ..Imported::default() })
+    Ok(Imported { history, ..Imported::default() })
 }
 
 /// Imports a history from the contents of a file; `path` helps to tell the format and is named in errors.
@@ -174,18 +201,47 @@ fn import_input(input: &Input, options: &ImportOptions) -> Result<Imported, Impo
     let done = run(input, options, &mut memory)?;
     let history = History::new(memory.ops)
         .map_err(|source| ImportError::History { path: input.path().to_owned(), source })?
-        .with_names(Arc::new(done.names));
-    Ok(Imported {
-        history,
-        faults: done.faults,
+        .with_names(Arc::new(done.names))
+        .with_real_time_order(done.character.real_time_order);
+    Ok(Imported { history, faults: done.faults, skipped: done.skipped, notes: done.notes })
+}
+
+/// Imports a recorded history into files, with memory that does not grow with it but for names, and gives the writer
+/// the names and the faults. The caller finishes the writer if there is no error, and drops it otherwise.
+///
+/// # Errors
+/// As [`import_file_with`]; also if the writer cannot write.
+pub fn import_to(
+    path: &Path,
+    options: &ImportOptions,
+    writer: &mut HistoryWriter,
+) -> Result<ImportReport, ImportError> {
+    let input = Input::file(path);
+    let mut files = Files::new(writer);
+    let done = run(&input, options, &mut files)?;
+    let Counts { events, ops, ok, fail, info } = done.counts;
+    let report = ImportReport {
+        format: done.format,
+        events,
+        ops,
+        ok,
+        fail,
+        info,
+        faults: done.faults.len() as u64,
+        names: done.names.len() as u64,
         real_time_order: done.character.real_time_order,
         skipped: done.skipped,
         notes: done.notes,
-    })
+    };
+    writer.real_time_order(report.real_time_order);
+    writer.names(&done.names);
+    writer.faults(done.faults);
+    Ok(report)
 }
 
 /// What an import gives beside the operations.
 struct Done {
+    format: Format,
     names: Names,
     faults: Vec<FaultRow>,
     character: Character,
@@ -212,14 +268,15 @@ fn run(input: &Input, options: &ImportOptions, sink: &mut dyn Sink) -> Result<Do
         merge.begin_with(&keys.sorted(), value, process, t_ns, names)?;
     }
     let (mistakes, character) = pass(format, input, shape, &mut merge)?;
-    let skipped = if mistakes.is_empty() { SkippedRecords::default() } else { mistakes.placed(input, character.binary)? };
+    let skipped =
+        if mistakes.is_empty() { SkippedRecords::default() } else { mistakes.placed(input, character.binary)? };
     if skipped.count > 0 && !options.lenient {
         return Err(ImportError::Mistakes { path: input.path().to_owned(), mistakes: skipped });
     }
     let notes = notes(options, shape, &character, &skipped, &merge);
     let counts = merge.counts();
     let (names, faults) = (merge.names, merge.nemesis.into_rows());
-    Ok(Done { names, faults, character, skipped, counts, notes })
+    Ok(Done { format, names, faults, character, skipped, counts, notes })
 }
 
 fn notes(
@@ -300,7 +357,8 @@ fn pass(
 }
 
 fn no_format(input: &Input) -> ImportError {
-    let detail = format!("not a history that is understood, expected Parquet or one of: {}", Format::names().join(", "));
+    let detail =
+        format!("not a history that is understood, expected Parquet or one of: {}", Format::names().join(", "));
     let mut mistakes = Mistakes::default();
     mistakes.add(Mistake { offset: 0, detail });
     match mistakes.placed(input, false) {

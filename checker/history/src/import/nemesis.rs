@@ -5,8 +5,8 @@
 //! names: `start` and `stop`, `start-x` and `stop-x`, `kill` and `start`, `pause` and `resume`, and so on. What nothing
 //! stops by its name lasts as long as its own operation.
 
-use super::event::{Function, RawEvent, RawValue};
 use super::edn::Edn;
+use super::event::{Function, RawEvent, RawValue};
 use crate::rows::FaultRow;
 use rustc_hash::FxHashSet;
 

@@ -98,7 +98,9 @@ pub(crate) fn event_of_log_line(offset: u64, line: &[u8]) -> Result<Option<RawEv
         match reader.next() {
             Ok(Form::Value(value)) => fields.push(value),
             Ok(Form::End) => break,
-            Ok(Form::Close(found)) => return mistake(place, format!("found `{}`, expected a value", char::from(found))),
+            Ok(Form::Close(found)) => {
+                return mistake(place, format!("found `{}`, expected a value", char::from(found)));
+            }
             Err(error) => return mistake(place + error.offset as u64, error.detail),
         }
     }

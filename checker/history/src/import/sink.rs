@@ -2,8 +2,11 @@
 
 use super::merge::{Completion, Invocation, Sink};
 use crate::error::Error;
+use crate::journal::{CompleteEvent, Completed, InvokeEvent};
+use crate::writer::HistoryWriter;
 use fissure_checker::{Call, Operation, Outcome};
 use rustc_hash::FxHashSet;
+use std::sync::Arc;
 
 /// Operations in memory, in order of invocation.
 #[derive(Debug, Default)]
@@ -46,6 +49,38 @@ impl Sink for Memory {
     }
 }
 
+/// Operations in files.
+pub(crate) struct Files<'a> {
+    writer: &'a mut HistoryWriter,
+    phase: Arc<str>,
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn new(writer: &'a mut HistoryWriter) -> Self {
+        Self { writer, phase: Arc::from("faults") }
+    }
+}
+
+impl Sink for Files<'_> {
+    fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
+        let Invocation { op, seq, t_ns, process, node, call } = invocation;
+        let (node, phase, call, conn_cookie) = (node.as_ref(), &self.phase, &call, None);
+        self.writer.invoke(InvokeEvent { op_id: op, process, node, phase, call, seq, t_ns, conn_cookie })
+    }
+
+    fn complete(&mut self, completion: Completion) -> Result<(), Error> {
+        let code = completion.error_code.as_deref().unwrap_or_default();
+        let text = completion.error_text.as_deref().unwrap_or_default();
+        let completed = match (completion.outcome, &completion.call) {
+            (Outcome::Ok, Some(call)) => Completed::Ok(call),
+            (Outcome::Fail, _) => Completed::Fail { code, text },
+            (Outcome::Info | Outcome::Ok, _) => Completed::Info { code, text },
+        };
+        let Completion { op, seq, t_ns, .. } = completion;
+        self.writer.complete(CompleteEvent { op_id: op, seq, t_ns, completed, conn_cookie: None })
+    }
+}
+
 /// The keys of all registers: they get an initial value.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
@@ -74,14 +109,20 @@ impl Sink for Keys {
 }
 
 /// Puts a write of the initial value to every register before everything else.
-pub(crate) fn with_initial(sink: &mut dyn Sink, keys: &[i64], value: i64, process: i64, t_ns: i64) -> Result<(), Error> {
+pub(crate) fn with_initial(
+    sink: &mut dyn Sink,
+    keys: &[i64],
+    value: i64,
+    process: i64,
+    t_ns: i64,
+) -> Result<(), Error> {
     for (index, key) in keys.iter().enumerate() {
         let (op, seq) = (index as u64, index as u64 * 2);
         let call = Call::Write { key: *key, value };
-        sink.invoke(Invocation { op, seq, t_ns, process, node: None, call })?;
-        let outcome = Outcome::Ok;
-        let (call, error_code, error_text) = (None, None, None);
-        sink.complete(Completion { op, process, seq: seq + 1, t_ns, outcome, call, error_code, error_text })?;
+        sink.invoke(Invocation { op, seq, t_ns, process, node: None, call: call.clone() })?;
+        let (outcome, call) = (Outcome::Ok, Some(call));
+        let (error_code, error_text) = (None, None);
+        sink.complete(Completion { op, seq: seq + 1, t_ns, outcome, call, error_code, error_text })?;
     }
     Ok(())
 }

@@ -41,7 +41,6 @@ pub(crate) enum Records {
 pub(crate) struct TextSource {
     input: Input,
     records: Records,
-    shape: Option<Shape>,
     blocks: Blocks,
     workers: Vec<Worker>,
     /// Blocks that are being read, in order: the worker that has each.
@@ -112,7 +111,6 @@ impl TextSource {
         Ok(Self {
             input: input.clone(),
             records,
-            shape,
             blocks,
             workers: Vec::new(),
             in_flight: VecDeque::new(),
@@ -127,13 +125,6 @@ impl TextSource {
         })
     }
 
-    /// Without the fast way for records of the usual form: everything through the general reader.
-    #[cfg(test)]
-    pub(crate) fn without_fast_way(mut self) -> Self {
-        self.rules.fast = false;
-        self
-    }
-
     /// The next block in the order of the file, read by a thread or, if there is only one, here.
     fn next_parsed(&mut self) -> Result<Option<Parsed>, Error> {
         if self.workers.is_empty() {
@@ -143,7 +134,8 @@ impl TextSource {
             }
             let count = std::thread::available_parallelism().map_or(1, usize::from).min(16);
             for _ in 0..count {
-                let worker = Worker::start(self.rules).map_err(Error::io("start a thread to read", self.input.path()))?;
+                let worker =
+                    Worker::start(self.rules).map_err(Error::io("start a thread to read", self.input.path()))?;
                 self.workers.push(worker);
             }
             self.dispatch(block)?;
@@ -207,10 +199,8 @@ impl TextSource {
         }
         self.finished = parsed.block.last;
         if !parsed.block.last && parsed.consumed < parsed.block.bytes.len() {
-            self.rest = Some((
-                parsed.block.offset + parsed.consumed as u64,
-                parsed.block.bytes.split_off(parsed.consumed),
-            ));
+            self.rest =
+                Some((parsed.block.offset + parsed.consumed as u64, parsed.block.bytes.split_off(parsed.consumed)));
         }
         self.closed = parsed.closed;
         self.numbers.clear();

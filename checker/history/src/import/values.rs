@@ -2,9 +2,9 @@
 //!
 //! Nothing is refused here: what is not understood becomes [`Call::Other`], with its value as EDN text.
 
+use super::NilReads;
 use super::edn::Edn;
 use super::shape::{ReadsOf, Shape, mops_of};
-use super::NilReads;
 use fissure_checker::{Call, LogRecord, Mop, Names, OtherCall};
 use std::sync::Arc;
 
@@ -84,9 +84,7 @@ fn single(f: &str, value: &Edn, told: bool, shape: &Shape, names: &mut Names) ->
         "acquire" => Call::Acquire { key, value: given() },
         "release" => Call::Release { key, value: given() },
         "drain" => match value {
-            Edn::Seq(items) | Edn::Set(items) => {
-                Call::Drain { key, elements: told.then(|| numbers(items, names)) }
-            }
+            Edn::Seq(items) | Edn::Set(items) => Call::Drain { key, elements: told.then(|| numbers(items, names)) },
             Edn::Nil => Call::Drain { key, elements: None },
             _ => return None,
         },

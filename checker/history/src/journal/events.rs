@@ -126,8 +126,9 @@ impl EventBuffer {
     pub(crate) fn push_error(&mut self, head: EventHead, certain: bool, code: &str, text: &str) {
         let row = self.kind.len();
         self.push_completion(if certain { KIND_FAIL } else { KIND_INFO }, head);
-        self.error_code.put(row, Some(code));
-        self.error_text.put(row, Some(text));
+        // What is empty is not known.
+        self.error_code.put(row, Some(code).filter(|code| !code.is_empty()));
+        self.error_text.put(row, Some(text).filter(|text| !text.is_empty()));
         self.calls.push_none();
     }
 
