@@ -143,11 +143,12 @@ fn registers_in_edn() {
 {:index 7, :time 12, :type :invoke, :process 0, :f :read, :value nil}
 ",
         &expect![[r#"
-            0 p0 0..2 5ns ok read 0 Some(None)
+            0 p0 0..2 5ns ok read 0 nil
             1 p1 1..3 6ns fail (temporarily-unavailable) cas 0 1 -> 2
             2 p1 4..5 10ns info (timeout) write 0 3
-            3 p0 6..never 12ns info read 0 None
-            note: 1 events of no client (nemesis, other lines) were left out
+            3 p0 6..never 12ns info read 0 ?
+            fault 8..neverns on []: start {:n1 #{:n2}}
+            note: 1 events of the nemesis became rows of faults
             note: 1 operations never completed: info"#]],
     );
 }
@@ -161,12 +162,11 @@ fn independent_keys_are_seen_from_the_reads() {
           {:type :ok :process 0 :f :read :value [7 3]}
           {:type :invoke :process 0 :f :cas :value [:x [3 4]]} {:type :fail :process 0 :f :cas :value [:x [3 4]]}]",
         &expect![[r#"
-            0 p0 0..1 0ns ok write 0 3
-            1 p0 2..3 2ns ok read 7 Some(Some(3))
-            2 p0 4..5 4ns fail cas 0 3 -> 4
-            key 0 = x
+            0 p0 0..1 0ns ok write :x 3
+            1 p0 2..3 2ns ok read 7 3
+            2 p0 4..5 4ns fail cas :x 3 -> 4
             note: there are no times: events have their place in the order instead
-            note: values of register operations were taken as tuples [key value]"#]],
+            note: values of single-object operations were taken as tuples [key value]"#]],
     );
 }
 
@@ -179,9 +179,8 @@ fn list_append_in_edn_without_functions() {
 {:index 3, :type :invoke, :process 2, :value [[:r 4 nil]]}
 {:index 4, :type :ok, :process 2, :value [[:r 4 nil]]}",
         &expect![[r#"
-            0 p2 0..1 0ns ok [append 4 2, r 0 Some([1, 2])]
-            1 p2 2..3 2ns ok [r 4 Some([])]
-            key 0 = a
+            0 p2 0..1 0ns ok [append 4 2, r :a [1 2]]
+            1 p2 2..3 2ns ok [r 4 []]
             note: there are no times: events have their place in the order instead"#]],
     );
 }
@@ -194,11 +193,9 @@ fn register_transactions_in_json() {
 {"type":"info","f":"txn","value":[["r","x",3]],"process":0,"index":4},
 {"type":"invoke","f":"txn","value":[["r","x",null]],"process":0,"index":5}]"#;
     let expected = expect![[r#"
-        0 p0 0..1 0ns ok [w 0 2, rr 1 Some(None)]
-        1 p0 2..3 2ns info [rr 0 None]
-        2 p1 4..never 4ns info [rr 0 None]
-        key 0 = x
-        key 1 = y
+        0 p0 0..1 0ns ok [w "x" 2, rr "y" nil]
+        1 p0 2..3 2ns info [rr "x" ?]
+        2 p1000000000 4..never 4ns info [rr "x" ?]
         note: 1 operations never completed: info
         note: 1 processes went on after an info, and were given new numbers
         note: there are no times: events have their place in the order instead"#]];
@@ -223,9 +220,9 @@ INFO  jepsen.util - 1\t:info\t:write\t:timed-out
         &options,
         &expect![[r#"
             0 p-1 0..1 0ns ok write 0 0
-            1 p0 2..4 0ns ok read 0 None
-            2 p1 3..5 1ns fail (cas-mismatch) cas 0 3 -> 0
-            3 p1 6..7 4ns info (timed-out) write 0 4
+            1 p0 2..4 2ns ok read 0 ?
+            2 p1 3..5 3ns fail (cas-mismatch) cas 0 3 -> 0
+            3 p1 6..7 6ns info (timed-out) write 0 4
             note: there are no times: events have their place in the order instead
             note: a failed cas is taken to say that the register held another value
             note: every register is taken to hold 0 at the start
@@ -236,18 +233,37 @@ INFO  jepsen.util - 1\t:info\t:write\t:timed-out
 #[test]
 fn what_is_wrong_is_refused_with_line_and_column_all_at_once() {
     let refused = |text: &str, expected: Expect| check("h.edn", text, &expected);
-    refused("{:type :invoke :process 0 :f :read :value nil}\n  {:type :ok :process 1 :f :read :value 1}", expect![]);
-    refused("\n{:type :start :process 0}", expect![]);
-    refused("{:process 0}", expect![]);
-    refused("[1 2]", expect![]);
-    refused("[{:type :invoke :process 0 :f :read}", expect![]);
-    refused("[{:type :invoke :process 0 :f :read}]\n {:a 1}", expect![]);
+    refused(
+        "{:type :invoke :process 0 :f :read :value nil}\n  {:type :ok :process 1 :f :read :value 1}",
+        expect!["h.edn:2:3: process 1 completes an operation that it did not invoke"],
+    );
+    refused(
+        "\n{:type :start :process 0}",
+        expect!["h.edn:2:1: found the type `:start`, expected invoke, ok, fail or info"],
+    );
+    refused("{:process 0}", expect!["h.edn:1:1: this operation has no type, expected invoke, ok, fail or info"]);
+    refused(
+        "[1 2]",
+        expect![[r#"
+        h.edn:1:2: found `1`, expected an operation such as {:type :invoke …}
+        h.edn:1:4: found `2`, expected an operation such as {:type :invoke …}"#]],
+    );
+    refused("[{:type :invoke :process 0 :f :read}", expect!["h.edn:1:37: the text ends where `]` is missing"]);
+    refused(
+        "[{:type :invoke :process 0 :f :read}]\n {:a 1}",
+        expect!["h.edn:2:2: found `{` after the end of the history"],
+    );
     let two = "{:type :invoke :process 0 :f :read}";
-    refused(&format!("{two}\n{two}"), expect![]);
-    refused(&format!("{two}\n{{:type :ok :process 0 :f :write :value 1}}"), expect![]);
+    refused(&format!("{two}\n{two}"), expect!["h.edn:2:1: process 0 invokes an operation while another is open"]);
+    refused(
+        &format!("{two}\n{{:type :ok :process 0 :f :write :value 1}}"),
+        expect!["h.edn:2:1: found the end of `write`, but process 0 invoked `read`"],
+    );
     refused(
         "{:type :invoke :process 0 :value [[:append 1 1]]}\n{:type :invoke :process 1 :value [[:w 1 1]]}",
-        expect![],
+        expect![
+            "h.edn:2:1: found transactions over lists and over registers in one file, expected either: check them apart"
+        ],
     );
     refused(
         "{:type :invoke :process 0 :f :write :value é)}
@@ -256,10 +272,19 @@ fn what_is_wrong_is_refused_with_line_and_column_all_at_once() {
 {:type :invoke, :process 2 :f :write :value 1}
 x
 {:type :ok, :process 3 :f :write :value 1}",
-        expect![],
+        expect![[r#"
+            h.edn:1:45: found `)`, expected `}`
+            h.edn:2:1: this map has the key 5 without a value
+            h.edn:3:3: this map has the key :é without a value
+            h.edn:5:1: found `x`, expected an operation such as {:type :invoke …}
+            h.edn:6:1: process 3 completes an operation that it did not invoke"#]],
     );
-    check("h", "hello", &expect![]);
-    check("h.edn", "{\u{1}", &expect![]);
+    check(
+        "h",
+        "hello",
+        &expect!["h:1:1: not a history that is understood, expected Parquet or one of: edn, json, jepsen-log"],
+    );
+    check("h.edn", "{\u{1}", &expect!["h.edn:1:1: the text ends where `}` is missing for this `{`"]);
     let error = import_bytes(Path::new("h.edn"), b"{:type :\xff", &ImportOptions::default()).unwrap_err().to_string();
     assert_eq!(error, "h.edn:1:8: found bytes that are no UTF-8, expected text");
 }

@@ -204,6 +204,6 @@ pub(crate) trait EventSource {
     /// The next event; `None` at the end of the file. Keys and values that are no integers go into `names`.
     fn next_event(&mut self, names: &mut Names) -> Result<Option<RawEvent>, SourceError>;
 
-    /// What the format says about the history. It is asked for at the end of the file.
+    /// What the format says about the history. It is asked for before the first event and after the last.
     fn character(&self) -> Character;
 }

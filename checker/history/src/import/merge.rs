@@ -44,6 +44,11 @@ pub(crate) struct Completion {
 
 /// Where operations go.
 pub(crate) trait Sink {
+    /// Says before everything else what the format says about the history.
+    fn begin(&mut self, character: &Character) {
+        let _ = character;
+    }
+
     fn invoke(&mut self, invocation: Invocation) -> Result<(), Error>;
     fn complete(&mut self, completion: Completion) -> Result<(), Error>;
 }
@@ -144,6 +149,11 @@ impl<'a> Merge<'a> {
             lists: false,
             registers: false,
         }
+    }
+
+    /// Says before everything else what the format says about the history.
+    pub(crate) fn begin(&mut self, character: &Character) {
+        self.sink.begin(character);
     }
 
     /// Begins with a write of `value` to each of `keys`, by a process that is in no file. `names`: of a pass before.

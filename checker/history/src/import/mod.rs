@@ -233,7 +233,6 @@ pub fn import_to(
         skipped: done.skipped,
         notes: done.notes,
     };
-    writer.real_time_order(report.real_time_order);
     writer.names(&done.names);
     writer.faults(done.faults);
     Ok(report)
@@ -262,9 +261,10 @@ fn run(input: &Input, options: &ImportOptions, sink: &mut dyn Sink) -> Result<Do
     if let Some(value) = options.initial_value {
         let mut keys = Keys::default();
         let mut first = Merge::new(shape, &mut keys);
-        pass(format, input, shape, &mut first)?;
+        let (_, character) = pass(format, input, shape, &mut first)?;
         let (names, process, t_ns) = (std::mem::take(&mut first.names), first.process_before(), first.first_ns());
         drop(first);
+        merge.begin(&character);
         merge.begin_with(&keys.sorted(), value, process, t_ns, names)?;
     }
     let (mistakes, character) = pass(format, input, shape, &mut merge)?;
@@ -335,7 +335,9 @@ fn pass(
     merge: &mut Merge<'_>,
 ) -> Result<(Mistakes, Character), ImportError> {
     let mut source = format.open(input, Some(shape))?;
-    let mismatch = source.character().failed_cas_is_mismatch;
+    let character = source.character();
+    let mismatch = character.failed_cas_is_mismatch;
+    merge.begin(&character);
     let mut mistakes = Mistakes::default();
     loop {
         match source.next_event(&mut merge.names) {

@@ -1,5 +1,6 @@
 //! Where the operations of an import go: into memory, or to files.
 
+use super::event::Character;
 use super::merge::{Completion, Invocation, Sink};
 use crate::error::Error;
 use crate::journal::{CompleteEvent, Completed, InvokeEvent};
@@ -62,6 +63,10 @@ impl<'a> Files<'a> {
 }
 
 impl Sink for Files<'_> {
+    fn begin(&mut self, character: &Character) {
+        self.writer.real_time_order(character.real_time_order);
+    }
+
     fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
         let Invocation { op, seq, t_ns, process, node, call } = invocation;
         let (node, phase, call, conn_cookie) = (node.as_ref(), &self.phase, &call, None);
