@@ -9,7 +9,7 @@
 //!    each, to one Arrow IPC stream per table;
 //! 3. [`seal()`] pairs invocations with completions, checks the invariants and writes Parquet; [`recover()`] does the same
 //!    for a run whose process died;
-//! 4. [`read`] gives the rows back, [`import`] reads what others recorded.
+//! 4. [`read`] gives the rows back, [`import`] reads what others recorded, [`synthetic`] writes what was made up.
 //!
 //! Invariants:
 //! * what [`journal::Recorder::flush`] acknowledged survives the death of the process, whenever it comes;
@@ -35,6 +35,7 @@ pub mod rows;
 mod run_dir;
 pub mod schema;
 mod seal;
+pub mod synthetic;
 pub mod writer;
 
 pub use error::Error;

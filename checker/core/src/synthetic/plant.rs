@@ -210,6 +210,21 @@ impl Timetable {
         table
     }
 
+    /// Operations that are invoked while the longest step is in flight.
+    pub(super) fn longest(&self) -> u64 {
+        let mut invoked = vec![0; self.steps.len()];
+        let mut longest = 0;
+        for (due, step, completes) in &self.events {
+            let begin: &mut u64 = &mut invoked[*step as usize];
+            if *completes {
+                longest = longest.max(due - *begin);
+            } else {
+                *begin = *due;
+            }
+        }
+        longest
+    }
+
     fn add(&mut self, plant: usize, script: Script, start: u64, distance: u64) {
         let first_actor = self.actors;
         self.actors += script.actors();

@@ -26,7 +26,7 @@ pub enum EventKind {
     Complete {
         /// How.
         outcome: Outcome,
-        /// Short cause of a `fail` or `info`.
+        /// Short cause of a `fail` or `info`; there is no more to say about it.
         error_code: Option<Arc<str>>,
     },
 }
@@ -198,6 +198,15 @@ impl Stream {
         };
         let planted = self.table.finds.iter().enumerate().map(|(plant, finds)| (*finds, ids(plant))).collect();
         Expected::new(&self.spec, planted)
+    }
+
+    /// About how many operations are invoked while the longest one is in flight: what [`Stream::operations`] holds.
+    #[must_use]
+    pub fn longest_in_flight(&self) -> u64 {
+        // Of very many exponential times the longest is some twenty times the mean.
+        let latency = &self.spec.latency;
+        let factor = if latency.long_share > 0.0 { latency.long_factor } else { 1 };
+        factor.saturating_mul(20 * u64::from(self.spec.concurrency)).min(self.spec.ops).max(self.table.longest())
     }
 
     /// The same history as operations in order of invocation. Operations wait until all that were invoked before them
@@ -474,7 +483,9 @@ impl Iterator for Operations {
                     op.call = event.call;
                     op.complete_seq = Some(event.seq);
                     op.complete_ns = Some(event.time_ns);
-                    (op.outcome, op.error_code) = (outcome, error_code);
+                    op.outcome = outcome;
+                    op.error_text = error_code.clone();
+                    op.error_code = error_code;
                     *ended = true;
                 }
             }

@@ -62,6 +62,19 @@ fn the_halves_are_as_far_apart_as_asked() {
 }
 
 #[test]
+fn anomalies_that_need_overlap_hold_operations_open() {
+    let in_flight = |anomaly: &str| {
+        let spec = Spec { ops: 100_000, plants: vec![plant(anomaly, 50_000)], ..Spec::default() };
+        Stream::new(&spec).unwrap().longest_in_flight()
+    };
+    assert!((50_000..50_010).contains(&in_flight("long-fork")));
+    assert!(in_flight("G-single") < 1_000);
+    let long = Latency { long_share: 0.1, long_factor: 1_000, ..Spec::default().latency };
+    let spec = Spec { ops: 1_000_000, latency: long, ..Spec::default() };
+    assert_eq!(Stream::new(&spec).unwrap().longest_in_flight(), 400_000);
+}
+
+#[test]
 fn many_are_planted_side_by_side() {
     let all = ["G0", "G1a", "G-single:1000", "write-skew:500", "long-fork", "internal", "G1c-realtime:3000"];
     let plants: Vec<Plant> = all.iter().map(|text| text.parse().unwrap()).collect();
