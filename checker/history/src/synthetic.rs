@@ -42,7 +42,7 @@ pub fn write(mut stream: Stream, writer: &mut HistoryWriter, mut progress: impl 
     let mut written = 0;
     let mut count = |written: &mut u64| {
         *written += 1;
-        if *written % PROGRESS_EVERY == 0 {
+        if written.is_multiple_of(PROGRESS_EVERY) {
             progress(*written);
         }
     };
