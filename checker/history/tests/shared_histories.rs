@@ -3,6 +3,7 @@
 
 use fissure_checker::Call;
 use fissure_history::import_file;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
@@ -76,5 +77,47 @@ fn edn_and_json_of_the_same_history_are_the_same() {
         let (edn, json) = (import("edn"), import("json"));
         assert_eq!(edn.history.ops(), json.history.ops(), "{name}");
         assert_eq!(edn.history.names().len(), json.history.names().len(), "{name}");
+    }
+}
+
+/// Every call of a file, by its function and variant.
+fn calls(file: &str) -> BTreeMap<String, usize> {
+    let imported = import_file(&root().join("other").join(file)).unwrap_or_else(|error| panic!("{error}"));
+    let mut counts = BTreeMap::new();
+    for op in imported.history.ops() {
+        let debug = format!("{:?}", op.call);
+        let variant = debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        *counts.entry(variant).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn histories_of_other_objects() {
+    let lines = |file: &str, word: &str| {
+        std::fs::read_to_string(root().join("other").join(file)).unwrap().matches(word).count()
+    };
+    for (file, variants) in [
+        ("jepsen/bank-neg.edn", &["ReadBalances"][..]),
+        ("jepsen/bank-negative-balances.json", &["ReadBalances"]),
+        ("jepsen/bank.edn", &["ReadBalances", "Transfer"]),
+        ("jepsen/bank.json", &["ReadBalances", "Transfer"]),
+        ("jepsen/comments.edn", &["ReadSet", "Write"]),
+        ("jepsen/counter.edn", &["Add", "Read"]),
+        ("jepsen/counter.json", &["Add", "Read"]),
+        ("jepsen/long-fork.edn", &["Txn"]),
+        ("jepsen/set.edn", &["Add", "ReadSet"]),
+        ("jepsen/set_full.edn", &["Add", "ReadSet"]),
+        ("jepsen/set_full.json", &["Add", "ReadSet"]),
+        ("knossos-mutex/etcd-bad.edn", &["Acquire", "Release"]),
+    ] {
+        let counts = calls(file);
+        let found: Vec<&str> = counts.keys().map(String::as_str).collect();
+        assert_eq!(found, variants, "{file}: {counts:?}");
+        let invoked = if file.ends_with("json") { "\"type\":\"invoke\"" } else { ":invoke" };
+        assert_eq!(counts.values().sum::<usize>(), lines(file, invoked), "{file}");
+    }
+    for name in ["bank", "counter", "set_full"] {
+        assert_eq!(calls(&format!("jepsen/{name}.edn")), calls(&format!("jepsen/{name}.json")));
     }
 }

@@ -88,7 +88,7 @@ pub struct ImportOptions {
 pub struct Imported {
     /// The history, with the names of keys and values that are no integers.
     pub history: History,
-    /// What the nemesis did.
+    /// What the nemesis did, in a foreign format.
     pub faults: Vec<FaultRow>,
     /// Records that were left out.
     pub skipped: SkippedRecords,

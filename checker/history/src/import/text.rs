@@ -22,8 +22,8 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 /// Bytes of a block.
 const BLOCK_BYTES: usize = 2 << 20;
 
-/// Longest record that is read.
-pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
+/// Longest record that is read: 64 MiB.
+const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// How far back a place for a cut is looked for.
 const CUT_WINDOW: usize = 256 << 10;
@@ -51,6 +51,7 @@ pub(crate) struct TextSource {
     numbers: Vec<i64>,
     /// What remains of a block that ended within a record, and where it begins.
     rest: Option<(u64, Vec<u8>)>,
+    record_bytes_max: usize,
     rules: Rules,
     other_lines: u64,
     /// The bracket that ends the history was read.
@@ -93,15 +94,15 @@ impl Drop for Worker {
 impl TextSource {
     /// Opens a text. Without a `shape`, values are left as they are written.
     pub(crate) fn open(input: &Input, records: Records, shape: Option<Shape>) -> Result<Self, Error> {
-        Self::open_with(input, records, shape, BLOCK_BYTES)
+        Self::open_with(input, records, shape, (BLOCK_BYTES, RECORD_BYTES_MAX))
     }
 
-    /// As [`open`](Self::open), with blocks of so many bytes.
+    /// As [`open`](Self::open), with blocks of so many bytes, and records of at most so many.
     pub(crate) fn open_with(
         input: &Input,
         records: Records,
         shape: Option<Shape>,
-        block_bytes: usize,
+        (block_bytes, record_bytes_max): (usize, usize),
     ) -> Result<Self, Error> {
         let mut blocks = Blocks::new(input, block_bytes)?;
         let close = match records {
@@ -118,6 +119,7 @@ impl TextSource {
             items: Vec::new().into_iter(),
             numbers: Vec::new(),
             rest: None,
+            record_bytes_max,
             rules: Rules { records, shape, close, fast: true },
             other_lines: 0,
             closed: false,
@@ -189,9 +191,9 @@ impl TextSource {
             return self.after_close(&parsed);
         }
         if let Some((offset, mut bytes)) = self.rest.take() {
-            if bytes.len() > RECORD_BYTES_MAX {
+            if bytes.len() > self.record_bytes_max {
                 self.finished = true;
-                let detail = format!("this record is longer than {} MiB, or does not end", RECORD_BYTES_MAX >> 20);
+                let detail = format!("this record is longer than {} bytes, or does not end", self.record_bytes_max);
                 return Err(SourceError::Broken(Mistake { offset, detail }));
             }
             bytes.append(&mut parsed.block.bytes);
@@ -272,10 +274,19 @@ impl Blocks {
 
     /// If the text is one vector or list, goes into it and gives its closing bracket.
     fn enter(&mut self, notation: Notation) -> Result<Option<u8>, Error> {
-        self.fill()?;
-        let start = if self.pending.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut reader = super::reader::Reader::new(&self.pending[start..], notation);
-        let at = start + reader.skip_blank();
+        // What stands before it may be longer than a block.
+        let block_bytes = self.block_bytes;
+        let (start, at) = loop {
+            self.fill()?;
+            let start = if self.pending.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+            let mut reader = super::reader::Reader::new(&self.pending[start..], notation);
+            let at = start + reader.skip_blank();
+            if at < self.pending.len() || self.ended || self.block_bytes > RECORD_BYTES_MAX {
+                break (start, at);
+            }
+            self.block_bytes *= 2;
+        };
+        self.block_bytes = block_bytes;
         let close = match self.pending.get(at) {
             Some(b'[') => Some(b']'),
             Some(b'(') => Some(b')'),
@@ -314,4 +325,127 @@ fn cut(bytes: &[u8]) -> usize {
     let line = (window..bytes.len()).rev().find(|at| bytes[*at] == b'\n' && begins(at + 1));
     let bracket = || (window..bytes.len()).rev().find(|at| bytes[*at] == b'}' && begins(at + 1));
     line.or_else(bracket).map_or(bytes.len(), |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EDN: &str = "; words
+{:index 0, :time 12, :type :invoke, :process 0, :f :txn, :value [[:append :x 1] [:r 3 nil]]}
+{:index 1, :time 13, :type :invoke,
+   :process 1, :f :read
+   :value nil} ; and {more
+#_ {:discarded 1}
+{:type :ok :process 1, :f :read, :value #{1 2
+  {:a 1} \"a } { string
+{of lines\" } :debug {:x {:y 1}}}{:type :invoke :process 1, :f :write :value \\a}
+#jepsen.history.Op{:index 2, :time 14, :type :ok, :process 0, :f :txn, :value [[:append :x 1] [:r 3 [4 5]]]}
+{:type :info :process :nemesis :f :start :value {:n1 [\"é\"]}}
+";
+
+    const JSON: &str = r#"{"type":"invoke","f":"txn","value":[["append","x",1],["r",3,null]],"process":0},
+{"type":"ok","f":"txn","value":[["append","x",1],["r",3,[1]]],"process":0},{"type":"invoke","f":"read","process":1,
+"value":null},{"type":"ok","f":"read","process":1,"value":{"0":1,"1":-2}} , {"type":"invoke","f":"add","value":"a\\\"}{","process":1}
+"#;
+
+    const LOG: &str = "INFO  jepsen.util - 0\t:invoke\t:read\tnil
+INFO  jepsen.util - 0\t:ok\t:read\t3
+INFO  something else
+INFO  jepsen.util - 1   :invoke :cas    [3 0]
+INFO  jepsen.util - :nemesis :info :start \"[:n1 {\"
+INFO  jepsen.util - 1\t:info\t:cas\t:timed-out
+";
+
+    /// What a text gives with blocks of so many bytes: events, mistakes, names.
+    fn all(text: &str, records: Records, block_bytes: usize) -> (Vec<String>, Vec<String>, u64) {
+        let input = Input::bytes("h".as_ref(), text.as_bytes());
+        let shape = Some(Shape { lists: true, ..Shape::default() });
+        let mut source = TextSource::open_with(&input, records, shape, (block_bytes, 1 << 20)).unwrap();
+        let (mut events, mut names) = (Vec::new(), Names::default());
+        loop {
+            match source.next_event(&mut names) {
+                Ok(Some(mut event)) => {
+                    // Numbers depend on what else is in the block; what they stand for does not.
+                    if let RawValue::Call(call) = &mut event.value {
+                        let mut texts = Vec::new();
+                        renumber(call, &mut |number| {
+                            texts.push(names.display(*number).to_string());
+                            *number = 0;
+                        });
+                        events.push(texts.join(" "));
+                    }
+                    events.push(format!("{event:?}"));
+                }
+                Ok(None) => break,
+                Err(SourceError::Mistake(mistake) | SourceError::Broken(mistake)) => {
+                    events.push(format!("{mistake:?}"))
+                }
+                Err(SourceError::File(error)) => panic!("{error}"),
+            }
+        }
+        let mut texts: Vec<String> = names.iter().map(|(_, text)| text.to_owned()).collect();
+        texts.sort();
+        (events, texts, source.character().other_lines)
+    }
+
+    const TEXTS: [(&str, Records); 3] =
+        [(EDN, Records::Maps(Notation::Edn)), (JSON, Records::Maps(Notation::Json)), (LOG, Records::JepsenLog)];
+
+    #[test]
+    fn what_a_text_says_does_not_depend_on_where_it_is_cut() {
+        for (text, records) in TEXTS {
+            let wrapped = if records == Records::JepsenLog { text.to_owned() } else { format!(" [{text}] \n") };
+            for text in [text, &wrapped] {
+                let whole = all(text, records, 1 << 20);
+                assert!(whole.0.iter().all(|event| !event.contains("Mistake")), "{whole:?}");
+                for block_bytes in (1..40).chain([64, 100, 150, 211, 300, 500]) {
+                    assert_eq!(all(text, records, block_bytes), whole, "{block_bytes}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_does_not_end_is_refused_before_it_fills_the_memory() {
+        for text in [format!("{{:type \"{}", "x\n".repeat(40_000)), "{:a [1 2] ".repeat(10_000), "[[1 ".repeat(10_000)]
+        {
+            let input = Input::bytes("h".as_ref(), text.as_bytes());
+            let records = Records::Maps(Notation::Edn);
+            let mut source = TextSource::open_with(&input, records, None, (1000, 5000)).unwrap();
+            let mut refused = String::new();
+            loop {
+                match source.next_event(&mut Names::default()) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => panic!("{event:?}"),
+                    Err(error) => refused += &format!("{error:?}"),
+                }
+            }
+            assert!(refused.contains("longer than 5000 bytes") || refused.contains("nested deeper"), "{refused}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_change_that_leaves_no_mistake_does_not_depend_on_where_it_is_cut(
+            which in 0_usize..3,
+            at in any::<prop::sample::Index>(),
+            with in "[\\[\\](){}\"; \n:,#a1]",
+            block_bytes in 1_usize..200,
+        ) {
+            let (text, records) = TEXTS[which];
+            let at = at.index(text.len());
+            prop_assume!(text.is_char_boundary(at) && text.is_char_boundary(at + 1));
+            let text = format!("{}{with}{}", &text[..at], &text[at + 1..]);
+            let (whole, parts) = (all(&text, records, 1 << 20), all(&text, records, block_bytes));
+            if whole.0.iter().all(|event| !event.contains("Mistake")) {
+                prop_assert_eq!(parts, whole);
+            } else {
+                prop_assert!(parts.0.iter().any(|event| event.contains("Mistake")));
+            }
+        }
+    }
 }
