@@ -22,6 +22,7 @@
 mod calls;
 mod columns;
 mod error;
+pub mod export;
 pub mod import;
 pub mod journal;
 pub mod manifest;

@@ -1,6 +1,7 @@
 //! The formats, and how to tell them.
 
 use super::event::EventSource;
+use super::foreign;
 use super::input::Input;
 use super::reader::Notation;
 use super::shape::Shape;
@@ -20,6 +21,24 @@ pub enum Format {
     Json,
     /// The text log of early Jepsen.
     JepsenLog,
+    /// Jepsen's file `test.jepsen`, versions 0 and 1.
+    Jepsen,
+    /// Jepsen's file `test.fressian`.
+    Fressian,
+    /// One read or write of a register a line: Plume, AWDIT, PolySI, IsoVista.
+    Plume,
+    /// AWDIT's tests: transactions and sessions between lines.
+    Awdit,
+    /// A folder of Cobra's logs.
+    Cobra,
+    /// dbcop's `bincode` of 2019.
+    Dbcop,
+    /// dbcop's JSON of version 0.2.
+    DbcopJson,
+    /// Chronos' JSON of transactions with timestamps.
+    Chronos,
+    /// Porcupine's logs of a key-value store.
+    Porcupine,
 }
 
 /// A name that is of no format.
@@ -41,7 +60,20 @@ impl FromStr for Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 3] = [Format::Edn, Format::Json, Format::JepsenLog];
+    pub const ALL: [Format; 12] = [
+        Format::Edn,
+        Format::Json,
+        Format::JepsenLog,
+        Format::Jepsen,
+        Format::Fressian,
+        Format::Plume,
+        Format::Awdit,
+        Format::Cobra,
+        Format::Dbcop,
+        Format::DbcopJson,
+        Format::Chronos,
+        Format::Porcupine,
+    ];
 
     /// The word for it on the command line.
     #[must_use]
@@ -50,6 +82,15 @@ impl Format {
             Format::Edn => "edn",
             Format::Json => "json",
             Format::JepsenLog => "jepsen-log",
+            Format::Jepsen => "jepsen",
+            Format::Fressian => "fressian",
+            Format::Plume => "plume",
+            Format::Awdit => "awdit",
+            Format::Cobra => "cobra",
+            Format::Dbcop => "dbcop",
+            Format::DbcopJson => "dbcop-json",
+            Format::Chronos => "chronos",
+            Format::Porcupine => "porcupine-kv",
         }
     }
 
@@ -61,6 +102,9 @@ impl Format {
 
     /// The format of a file, from its first bytes and its name.
     pub(crate) fn detect(path: &Path, head: &[u8]) -> Option<Self> {
+        if let Some(format) = foreign::detect(path, head) {
+            return Some(format);
+        }
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
             "json" | "jsonl" | "ndjson" => return Some(Format::Json),
@@ -83,17 +127,27 @@ impl Format {
     /// Whether its values are as somebody wrote them, so that the whole must be known to understand one.
     pub(crate) fn is_written(self) -> bool {
         match self {
-            Format::Edn | Format::Json | Format::JepsenLog => true,
+            Format::Edn | Format::Json | Format::JepsenLog | Format::Jepsen | Format::Fressian => true,
+            Format::Plume
+            | Format::Awdit
+            | Format::Cobra
+            | Format::Dbcop
+            | Format::DbcopJson
+            | Format::Chronos
+            | Format::Porcupine => false,
         }
     }
 
     /// The events of a file. Without a `shape`, values are left as they are written.
     pub(crate) fn open(self, input: &Input, shape: Option<Shape>) -> Result<Box<dyn EventSource>, Error> {
         let text = |records| TextSource::open(input, records, shape);
+        if let Some(source) = foreign::open(self, input)? {
+            return Ok(source);
+        }
         Ok(match self {
             Format::Edn => Box::new(text(Records::Maps(Notation::Edn))?),
             Format::Json => Box::new(text(Records::Maps(Notation::Json))?),
-            Format::JepsenLog => Box::new(text(Records::JepsenLog)?),
+            _ => Box::new(text(Records::JepsenLog)?),
         })
     }
 }

@@ -1,12 +1,17 @@
 //! The bytes of what is imported, from their beginning, as often as they are needed.
 
 use crate::error::Error;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of the head by which a format is told.
 const HEAD: usize = 16 * 1024;
+
+/// Bytes in which one can go back.
+pub(crate) trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
 
 /// A file, or bytes that stand for one.
 #[derive(Clone, Debug)]
@@ -30,7 +35,7 @@ impl Input {
     }
 
     /// Its bytes from the beginning.
-    pub(crate) fn open(&self) -> Result<Box<dyn Read + Send>, Error> {
+    pub(crate) fn open(&self) -> Result<Box<dyn ReadSeek>, Error> {
         match &self.bytes {
             Some(bytes) => Ok(Box::new(std::io::Cursor::new(bytes.clone()))),
             None => {
@@ -43,6 +48,9 @@ impl Input {
     /// Its first bytes.
     pub(crate) fn head(&self) -> Result<Vec<u8>, Error> {
         let mut head = Vec::new();
+        if self.bytes.is_none() && self.path.is_dir() {
+            return Ok(head);
+        }
         let reader = self.open()?;
         reader.take(HEAD as u64).read_to_end(&mut head).map_err(Error::io("read", &self.path))?;
         Ok(head)

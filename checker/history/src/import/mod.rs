@@ -3,7 +3,10 @@
 //! * Parquet of our own schema: a run, a folder, a file;
 //! * EDN of Jepsen, Knossos and Elle: one operation after the other, or one vector or list of them;
 //! * JSON of elle-cli: an array, or one object after the other;
-//! * the text log of early Jepsen, as Porcupine's tests have it.
+//! * the text log of early Jepsen, as Porcupine's tests have it, and Porcupine's own logs of a key-value store;
+//! * Jepsen's files: `.jepsen`, versions 0 and 1, and `test.fressian`;
+//! * the formats of transactional checkers: the text of Plume, AWDIT and PolySI, AWDIT's tests, folders of Cobra's logs,
+//!   dbcop's two formats, and Chronos' JSON. They tell the order within each session and nothing of real time.
 //!
 //! [`import_file_with`] gives a history in memory, for checking. Keys and values that are no 64-bit integers become
 //! numbers that [`History::names`] explains. Functions and values that nobody here understands are kept as text
@@ -22,18 +25,34 @@
 //! # Ok::<(), fissure_history::ImportError>(())
 //! ```
 
+mod awdit;
 mod block;
+mod bytes;
+mod chronos;
+mod cobra;
+mod dbcop;
 pub(crate) mod edn;
 pub(crate) mod event;
 mod fast;
+mod foreign;
 mod format;
+mod fressian;
+mod fressian_codes;
+mod fressian_tags;
 mod input;
+mod jepsen;
+mod jepsen_blocks;
+mod jepsen_source;
+mod json_tokens;
 mod merge;
 mod mistakes;
 mod nemesis;
+mod plume;
+mod porcupine;
 pub(crate) mod reader;
 mod records;
 mod renumber;
+mod sessions;
 mod shape;
 mod sink;
 mod text;
@@ -159,6 +178,11 @@ fn told(path: &Path, mistakes: &SkippedRecords) -> String {
     lines.join("\n")
 }
 
+/// Whether a folder is a history in a format of others: logs of Cobra.
+pub(crate) fn is_foreign_folder(path: &Path) -> bool {
+    cobra::looks_like(path)
+}
+
 /// Imports a history with the usual understanding of what it leaves open.
 ///
 /// # Errors
@@ -173,11 +197,14 @@ pub fn import_file(path: &Path) -> Result<Imported, ImportError> {
 /// If the file cannot be read, if it is in no format that is understood, or if records of it are wrong: the error has
 /// the place of each, the first 20, and their number. With `lenient` a wrong record is no error.
 pub fn import_file_with(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
-    if path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet") {
+    if options.format.is_some() {
+        return import_input(&Input::file(path), options);
+    }
+    if (path.is_dir() && !is_foreign_folder(path)) || path.extension().is_some_and(|extension| extension == "parquet") {
         return from_parquet(path);
     }
     let input = Input::file(path);
-    if input.head()?.starts_with(b"PAR1") {
+    if !path.is_dir() && input.head()?.starts_with(b"PAR1") {
         return from_parquet(path);
     }
     import_input(&input, options)
