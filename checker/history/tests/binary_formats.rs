@@ -11,6 +11,9 @@ use std::path::Path;
 mod fressian_writer;
 use fressian_writer::{FressianWriter, JepsenWriter, Op};
 
+/// What a micro-operation appends (`Ok`) or read (`Err`).
+type Done = Result<i64, Option<Vec<i64>>>;
+
 /// What an event of these tests has for a value.
 #[derive(Clone, Debug)]
 enum Value {
@@ -19,7 +22,7 @@ enum Value {
     /// An independent tuple.
     Entry(i64, Option<i64>),
     /// A transaction: key, and what is appended (`Ok`) or read (`Err`).
-    Txn(Vec<(i64, Result<i64, Option<Vec<i64>>>)>),
+    Txn(Vec<(i64, Done)>),
     Keyword(&'static str),
 }
 
@@ -75,7 +78,7 @@ impl Value {
             Value::Entry(key, value) => format!("[{key} {}]", int(value)),
             Value::Keyword(word) => format!(":{word}"),
             Value::Txn(mops) => {
-                let mop = |(key, mop): &(i64, Result<i64, Option<Vec<i64>>>)| match mop {
+                let mop = |(key, mop): &(i64, Done)| match mop {
                     Ok(value) => format!("[:append {key} {value}]"),
                     Err(None) => format!("[:r {key} nil]"),
                     Err(Some(list)) => format!("[:r {key} {list:?}]").replace(',', ""),

@@ -267,7 +267,7 @@ proptest! {
     fn histories_of_integers_come_back(
         family in family(), keyed: bool, steps in steps(), json: bool,
     ) {
-        let before = history(family, &Style { keyed, names: &[], json }, &steps, if json { 2 } else { 4 });
+        let before = history(family, &Style { keyed, names: &[], json }, &steps, if json { 3 } else { 5 });
         if before.names().is_empty() {
             let (text, after) = again(&before, if json { ExportFormat::JsonLines } else { ExportFormat::Edn });
             prop_assert_eq!(after.history.ops(), before.ops(), "{}", text);
@@ -279,7 +279,7 @@ proptest! {
     fn histories_with_names_come_back(family in family(), keyed: bool, steps in steps(), json: bool) {
         let (format, names): (_, &'static [&'static str]) =
             if json { (ExportFormat::JsonLines, &JSON_NAMES) } else { (ExportFormat::Edn, &ALL_NAMES) };
-        let before = history(family, &Style { keyed, names, json }, &steps, if json { 2 } else { 4 });
+        let before = history(family, &Style { keyed, names, json }, &steps, if json { 3 } else { 5 });
         let (text, after) = again(&before, format);
         prop_assert_eq!(before.len(), after.history.len());
         let (text_after, last) = again(&after.history, format);

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use fissure_checker::{Call, History, Mop, Operation, Outcome};
-use fissure_history::import::{Format, ImportOptions, Imported, import_bytes};
+use fissure_history::import::{Format, ImportOptions, Imported, import_bytes, import_to};
 use fissure_history::writer::HistoryWriter;
 use fissure_history::{ImportError, OpsReader, import_file, read_history};
 use proptest::prelude::*;
@@ -322,8 +322,11 @@ fn porcupine_logs() {
     );
 }
 
-/// A log of Cobra: transactions of accesses (`Ok`: write and key; `Err`: write that was read, and key).
-fn cobra_log(transactions: &[(i64, Vec<Result<(i64, i64), (i64, i64)>>)]) -> Vec<u8> {
+/// Of Cobra: write and key (`Ok`), or the write that was read, and the key (`Err`).
+type Access = Result<(i64, i64), (i64, i64)>;
+
+/// A log of Cobra: the numbers of transactions, and what they did.
+fn cobra_log(transactions: &[(i64, Vec<Access>)]) -> Vec<u8> {
     let mut log = Vec::new();
     for (id, accesses) in transactions {
         log.push(b'S');
@@ -398,9 +401,54 @@ fn that_only_sessions_are_ordered_is_kept_in_files() {
     assert_eq!(read_history(&dir.path().join("false")).unwrap().history, imported.history);
 }
 
+/// Straight to files, with bounded memory, it is the same history: also where sessions follow each other, so that the
+/// last transaction of each stays open until the end.
+#[test]
+fn files_get_the_same_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = |session: u64| -> String {
+        (0..40_u64)
+            .map(|txn| {
+                format!(
+                    "w({txn},{},{session},{})\nr({txn},0,{session},{})\n",
+                    session + 1,
+                    session * 100 + txn,
+                    session * 100 + txn
+                )
+            })
+            .collect()
+    };
+    let text: String = (0..50).map(session).collect();
+    let path = dir.path().join("h.txt");
+    std::fs::write(&path, text).unwrap();
+    let logs = dir.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    for number in 0..3_i64 {
+        let transactions: Vec<(i64, Vec<Access>)> =
+            (0..20).map(|id| (id, vec![Ok((number * 100 + id, id)), Err((0xbebe_ebee, id))])).collect();
+        std::fs::write(logs.join(format!("T{number}.log")), cobra_log(&transactions)).unwrap();
+    }
+    for (path, format, ops) in [(path, Format::Plume, 2000), (logs, Format::Cobra, 60)] {
+        let out = dir.path().join(format.name());
+        let mut writer = HistoryWriter::create(&out).unwrap();
+        let report = import_to(&path, &ImportOptions::default(), &mut writer).unwrap();
+        writer.finish().unwrap();
+        assert_eq!((report.format, report.ops, report.ok, report.real_time_order), (format, ops, ops, false));
+        let (before, after) = (import_file(&path).unwrap().history, read_history(&out).unwrap().history);
+        assert_eq!(after, before);
+        assert!(OpsReader::open(&out).unwrap().map(|row| row.unwrap().op).eq(before.ops().iter().cloned()));
+    }
+}
+
+/// A transaction and its outcome.
+type Ended = (Outcome, Vec<Mop>);
+
+/// A session and its transactions that committed.
+type Committed = (i64, Vec<Vec<Mop>>);
+
 /// Order of each session, whatever the events between them.
-fn sessions_of(history: &History) -> Vec<(i64, Vec<(Outcome, Vec<Mop>)>)> {
-    let mut sessions: std::collections::BTreeMap<i64, Vec<(Outcome, Vec<Mop>)>> = std::collections::BTreeMap::new();
+fn sessions_of(history: &History) -> Vec<(i64, Vec<Ended>)> {
+    let mut sessions: std::collections::BTreeMap<i64, Vec<Ended>> = std::collections::BTreeMap::new();
     for op in history.ops() {
         let Call::Txn(mops) = &op.call else { panic!("{op:?}") };
         sessions.entry(op.process).or_default().push((op.outcome, mops.clone()));
@@ -438,8 +486,8 @@ proptest! {
     fn every_notation_has_the_same_sessions(sessions in dbcop_history()) {
         let expected = sessions_of(&import_as(Some(Format::Dbcop), &dbcop(&sessions)).unwrap().history);
         // Aborted transactions that follow each other are one in plume text, and stand for themselves.
-        let committed = |sessions: Vec<(i64, Vec<(Outcome, Vec<Mop>)>)>| -> Vec<(i64, Vec<Vec<Mop>>)> {
-            let ok = |txns: Vec<(Outcome, Vec<Mop>)>| -> Vec<Vec<Mop>> {
+        let committed = |sessions: Vec<(i64, Vec<Ended>)>| -> Vec<Committed> {
+            let ok = |txns: Vec<Ended>| -> Vec<Vec<Mop>> {
                 txns.into_iter().filter(|(outcome, _)| *outcome == Outcome::Ok).map(|(_, mops)| mops).collect()
             };
             sessions.into_iter().map(|(session, txns)| (session, ok(txns))).filter(|(_, txns)| !txns.is_empty()).collect()

@@ -69,7 +69,7 @@ impl Style {
     fn number(&self, seed: u8, names: &mut Names) -> i64 {
         match usize::from(seed).checked_sub(200) {
             Some(place) if !self.names.is_empty() => names.number(self.names[place % self.names.len()]),
-            _ if seed % 11 == 0 => i64::from(seed) * 1_000_000_007 - 90_000_000_000,
+            _ if seed.is_multiple_of(11) => i64::from(seed) * 1_000_000_007 - 90_000_000_000,
             _ => i64::from(seed % 16),
         }
     }
@@ -166,8 +166,9 @@ fn call(family: Family, seeds: &Seeds, style: &Style, names: &mut Names) -> Call
             let mut accounts = BTreeSet::new();
             let accounts = seeds.values.iter().filter(|account| accounts.insert(style.number(**account, names)));
             let accounts: Vec<u8> = accounts.copied().collect();
-            let balance =
-                |account: &u8| (style.number(*account, names), (account % 4 != 0).then_some(i64::from(*account) - 8));
+            let balance = |account: &u8| {
+                (style.number(*account, names), (!account.is_multiple_of(4)).then_some(i64::from(*account) - 8))
+            };
             Call::ReadBalances { balances: Some(accounts.iter().map(balance).collect()) }
         }
         Family::Others => {
@@ -217,10 +218,12 @@ fn certain(family: Family) -> Option<Call> {
     })
 }
 
-/// Errors as code and text: what importers make of `:timeout`, `[:refused "n1"]`, `"no luck"`.
-const PROBLEMS: [(Option<&str>, Option<&str>); 4] = [
+/// Errors as code and text: what importers make of `"no luck"`, `"gone: n1"`, `:timeout`, `[:refused "n1"]`. The first
+/// three are words in JSON as well.
+const PROBLEMS: [(Option<&str>, Option<&str>); 5] = [
     (None, None),
-    (Some("no luck"), Some("no luck")),
+    (None, Some("no luck")),
+    (Some("gone"), Some("gone: n1")),
     (Some("timeout"), Some(":timeout")),
     (Some("refused"), Some("[:refused \"n1\"]")),
 ];
@@ -232,7 +235,7 @@ pub(crate) fn history(family: Family, style: &Style, steps: &[(u8, u8, Seeds)], 
     let mut open: [Option<usize>; 4] = [None; 4];
     let mut processes = [0, 1, 2, 3];
     let mut seq = 0;
-    let mut invoke = |ops: &mut Vec<Operation>, seq: &mut u64, process: i64, call: Call| {
+    let invoke = |ops: &mut Vec<Operation>, seq: &mut u64, process: i64, call: Call| {
         ops.push(Operation {
             op_id: ops.len() as u64,
             process,
