@@ -5,7 +5,9 @@ mod common;
 use common::{asked, new_run, play, steps, told_call};
 use fissure_checker::{Call, History, Mop, Names, Operation, Outcome};
 use fissure_history::journal::{CompleteEvent, Completed, InvokeEvent};
-use fissure_history::{Error, HistoryWriter, OpsReader, read, read_history};
+use fissure_history::{Error, HistoryWriter, OpsReader, Table, read, read_history};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Encoding;
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -209,4 +211,35 @@ fn events_that_cannot_be_are_refused() {
     assert!(finish(&[(1, 1, 5), (2, 2, 5)]).contains("not after the one before"));
     assert!(finish(&[(1, 1, 5), (1, 2, 6)]).contains("invoked twice"));
     assert!(finish(&[(1, 1, 5), (2, 1, 6)]).contains("process 1"));
+}
+
+/// What analysts rely on: plain types, statistics per page, bloom filters where one looks a key up.
+#[test]
+fn files_are_made_for_looking_things_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let ops: Vec<Operation> = (0..100).map(operation).collect();
+    let file = dir.path().join("one.parquet");
+    write_ops(HistoryWriter::create_file(&file).unwrap(), &History::new(ops).unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file).unwrap()).unwrap();
+    let types = |schema: &arrow::datatypes::Schema| -> Vec<String> {
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect()
+    };
+    assert_eq!(types(reader.schema()), types(&Table::Ops.schema()));
+    let group = reader.metadata().row_group(0);
+    let filtered: Vec<String> = group
+        .columns()
+        .iter()
+        .filter(|column| column.bloom_filter_offset().is_some())
+        .map(|column| column.column_path().string())
+        .collect();
+    assert_eq!(filtered, ["key", "mops.list.item.key", "conn_cookie"]);
+    for column in group.columns() {
+        let path = column.column_path().string();
+        assert!(column.offset_index_offset().is_some(), "{path}");
+        let is_list = path == "mops.list.item.list.list.item";
+        assert_eq!(column.column_index_offset().is_some(), !is_list, "{path}");
+        if path == "invoke_ns" {
+            assert!(column.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED));
+        }
+    }
 }

@@ -14,10 +14,12 @@
 pub(crate) mod carry;
 pub(crate) mod events;
 pub(crate) mod frames;
+mod recorded;
 pub(crate) mod segments;
 mod writer;
 
 pub use frames::TornTail;
+pub use recorded::{CompleteEvent, Completed, InvokeEvent, RecordError};
 pub use writer::SegmentLimits;
 
 use crate::error::Error;
@@ -32,7 +34,6 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use thiserror::Error;
 
 /// Longest time that a recorded event stays in memory.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
@@ -48,101 +49,6 @@ const FULL_FACTOR: usize = 16;
 
 /// Closed segments that may wait to be sealed.
 pub const WAITING_SEGMENTS: usize = 64;
-
-/// An invocation.
-#[derive(Clone, Copy, Debug)]
-pub struct InvokeEvent<'a> {
-    /// Number of the operation, chosen by the run and used again in its completion. Sealing renumbers operations densely.
-    pub op_id: u64,
-    /// Logical process.
-    pub process: i64,
-    /// Node that the client talks to.
-    pub node: Option<&'a Arc<str>>,
-    /// Phase of the run.
-    pub phase: &'a Arc<str>,
-    /// What is asked.
-    pub call: &'a Call,
-    /// Place in the total order of events.
-    pub seq: u64,
-    /// CLOCK_MONOTONIC, ns.
-    pub t_ns: i64,
-    /// SO_COOKIE of the client's socket, if it is connected already.
-    pub conn_cookie: Option<u64>,
-}
-
-/// How an operation completed.
-#[derive(Clone, Copy, Debug)]
-pub enum Completed<'a> {
-    /// It took effect; the call with its reads filled in.
-    Ok(&'a Call),
-    /// It certainly did not take effect.
-    Fail {
-        /// Short machine-readable cause.
-        code: &'a str,
-        /// The error in words.
-        text: &'a str,
-    },
-    /// Nobody knows.
-    Info {
-        /// Short machine-readable cause.
-        code: &'a str,
-        /// The error in words.
-        text: &'a str,
-    },
-}
-
-/// A completion.
-#[derive(Clone, Copy, Debug)]
-pub struct CompleteEvent<'a> {
-    /// Number of the operation, as in its invocation.
-    pub op_id: u64,
-    /// Place in the total order of events.
-    pub seq: u64,
-    /// CLOCK_MONOTONIC, ns.
-    pub t_ns: i64,
-    /// How it ended.
-    pub completed: Completed<'a>,
-    /// SO_COOKIE of the socket that carried it.
-    pub conn_cookie: Option<u64>,
-}
-
-/// Why something could not be recorded.
-#[derive(Clone, Debug, Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The disk refused; nothing more is recorded.
-    #[error("the journal cannot be written: {0}")]
-    Write(#[from] Error),
-    /// Events must be recorded in their total order.
-    #[error("event {seq} of operation {op_id} was recorded after event {last}")]
-    OutOfOrder {
-        /// Operation of the event.
-        op_id: u64,
-        /// Place of the event.
-        seq: u64,
-        /// Greatest place recorded before.
-        last: u64,
-    },
-    /// An `ok` must say what its reads saw.
-    #[error("operation {op_id} completed ok, but a read{} has no result", key.map_or_else(String::new, |key| format!(" of key {key}")))]
-    UnknownRead {
-        /// The operation.
-        op_id: u64,
-        /// Key of the read; `None` where it is not of one key.
-        key: Option<i64>,
-    },
-    /// The journal was finished.
-    #[error("the journal is finished")]
-    Finished,
-}
-
-impl RecordError {
-    /// Whether there is no room on the disk: see [`Error::is_disk_full`].
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, RecordError::Write(error) if error.is_disk_full())
-    }
-}
 
 /// Everything recorded and not yet written.
 #[derive(Default)]
@@ -528,58 +434,4 @@ impl Recorder {
 }
 
 #[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_stops_the_journal_and_everybody_hears_of_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = writer::Writer::create(dir.path(), SegmentLimits::default(), None).unwrap();
-        writer.fill_the_disk();
-        let journal = Journal::start(writer).unwrap();
-        let recorder = journal.recorder();
-        let (phase, call) = (Arc::from("faults"), Call::Write { key: 1, value: 1 });
-        let invoke = |op_id: u64| {
-            let (process, seq) = (op_id.cast_signed(), op_id);
-            let event =
-                InvokeEvent { op_id, process, node: None, phase: &phase, call: &call, seq, t_ns: 0, conn_cookie: None };
-            recorder.invoke(event)
-        };
-        invoke(0).unwrap();
-        assert!(matches!(recorder.flush(), Err(RecordError::Write(_))));
-        let error = invoke(1).unwrap_err().to_string();
-        assert!(error.contains("cannot write") && error.contains("No space left"), "{error}");
-        assert!(recorder.error().is_some_and(|error| error.is_disk_full()));
-        assert_eq!(recorder.acknowledged(), None);
-        assert!(recorder.error().is_some());
-        assert!(journal.finish().is_err());
-    }
-
-    #[test]
-    fn a_recorder_that_is_faster_than_the_disk_waits_and_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal =
-            Journal::start(writer::Writer::create(dir.path(), SegmentLimits::default(), None).unwrap()).unwrap();
-        let count = (BATCH_EVENTS * FULL_FACTOR * 3) as u64;
-        let row = |t_ns| ClockRow { t_ns, wall_ns: 0 };
-        let (phase, call) = (Arc::from("faults"), Call::Read { key: 1, value: Some(None) });
-        let recorder = journal.recorder();
-        for op_id in 0..count / 2 {
-            let (process, seq, conn_cookie) = (0, op_id * 2, None);
-            let event =
-                InvokeEvent { op_id, process, node: None, phase: &phase, call: &call, seq, t_ns: 0, conn_cookie };
-            recorder.invoke(event).unwrap();
-            let completed = Completed::Ok(&call);
-            recorder.complete(CompleteEvent { op_id, seq: seq + 1, t_ns: 0, completed, conn_cookie }).unwrap();
-        }
-        recorder.clock(row(1)).unwrap();
-        assert_eq!(journal.finish().unwrap().recorded, count + 1);
-        let path = segments::segment_path(dir.path(), crate::Table::Ops, 0);
-        let mut reader = frames::FrameReader::open(&path).unwrap();
-        let mut rows = 0;
-        while let Some((_, batch)) = reader.next_batch().unwrap() {
-            rows += batch.num_rows() as u64;
-        }
-        assert_eq!((rows, reader.finished), (count, true));
-    }
-}
+mod tests;
