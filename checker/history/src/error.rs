@@ -160,6 +160,17 @@ impl Error {
         }
     }
 
+    /// An error of the Arrow library about this file; one of the operating system within it stays one.
+    pub(crate) fn arrow(path: &Path) -> impl FnOnce(arrow::error::ArrowError) -> Error {
+        let path = path.to_owned();
+        move |source| match source {
+            arrow::error::ArrowError::IoError(_, source) => {
+                Error::Io { action: "write", path, source: Arc::new(source) }
+            }
+            other => Error::Format { path, detail: other.to_string() },
+        }
+    }
+
     /// Whether there is no room on the disk, for the process or for the user: what is there is whole, and what comes next
     /// has no place.
     #[must_use]

@@ -6,10 +6,12 @@
 //! The life of a run on disk:
 //! 1. [`RunDir::create`] lays the folder out, and the manifest says `running`;
 //! 2. a [`journal::Journal`] takes events from a [`journal::Recorder`] and appends them, batch by batch, with a checksum
-//!    each, to one Arrow IPC stream per table;
-//! 3. [`seal()`] pairs invocations with completions, checks the invariants and writes Parquet; [`recover()`] does the same
-//!    for a run whose process died;
-//! 4. [`read`] gives the rows back, [`import`] reads what others recorded, [`synthetic`] writes what was made up.
+//!    each, to Arrow IPC streams, one per table and segment;
+//! 3. while the run goes on, closed segments are sealed: invocations are paired with completions, the invariants are
+//!    checked, and Parquet parts are written; [`seal()`] does it with what is left at the end, and [`recover()`] for a run
+//!    whose process died;
+//! 4. [`read`] gives the rows back, [`import`] reads what others recorded, [`synthetic`] writes what was made up, both
+//!    with [`writer`].
 //!
 //! Invariants:
 //! * what [`journal::Recorder::flush`] acknowledged survives the death of the process, whenever it comes;

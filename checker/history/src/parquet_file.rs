@@ -2,7 +2,7 @@
 //!
 //! The Parquet library does not write page checksums, so there are two others. `checksums.json` beside the tables has
 //! length and CRC-32 of every file. And each file carries, in the metadata of its footer, the CRC-32 of everything
-//! before the footer, so that a single file that was copied out of its run can still be checked.
+//! before its indexes and the footer, so that a single file that was copied out of its run can still be checked.
 
 use crate::error::Error;
 use crate::pairing::Sink;
@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(crate) const PART_ROWS: u64 = 1_000_000;
 /// Rows of one row group: what a reader can skip or hold at once.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
-/// Key under which the footer has length and CRC-32 of what comes before it.
+/// Key under which the footer has length and CRC-32 of the rows and the bloom filters, which come first in the file.
 const CRC_KEY: &str = "fissure.data_crc32";
 
 /// Size and checksum of one sealed file.
@@ -88,7 +88,13 @@ fn properties(table: Table) -> WriterProperties {
         .set_created_by(concat!("fissure ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Page);
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup);
+    if table == Table::Ops {
+        // Comparing the words of all micro-operations costs time, and rules no file out.
+        let path = ColumnPath::new("mops.list.item.f".split('.').map(str::to_owned).collect());
+        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
     let mut leaves = Vec::new();
     for field in table.schema().fields() {
         int_leaves(field.name(), field.data_type(), &mut leaves);

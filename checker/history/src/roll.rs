@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::journal::carry;
 use crate::journal::events::EventReader;
 use crate::journal::frames::FrameReader;
+use crate::journal::packed;
 use crate::journal::segments::{self, segment_path};
 use crate::manifest::{Counts, read_checked_json, sync_dir, write_checked_json, write_json};
 use crate::ops_table::batch_schema;
@@ -242,7 +243,8 @@ impl Roller {
             self.pairing.set_path(path);
             let path: Arc<Path> = Arc::from(path.as_path());
             while let Some((first_row, batch)) = reader.next_batch()? {
-                self.pairing.push(EventReader::new(batch, &path, first_row)?, &mut parts)?;
+                let events = packed::unpack(&batch, &path)?;
+                self.pairing.push(EventReader::new(events, &path, first_row)?, &mut parts)?;
                 if self.pairing.late_len() >= LATE_ROWS {
                     self.late()?;
                 }

@@ -1,7 +1,8 @@
 //! The carry: operations and connections that are still open at a checkpoint, as journals of their own.
 
-use super::events::{self, EventBuffer, EventHead, EventReader};
+use super::events::{EventBuffer, EventHead, EventReader};
 use super::frames::{FrameReader, FrameWriter};
+use super::packed;
 use crate::columns::{Interner, TableRow};
 use crate::error::Error;
 use crate::pairing::{Pairing, PairingState};
@@ -25,8 +26,8 @@ pub(crate) fn write_ops(path: &Path, pairing: &Pairing) -> Result<PairingState, 
         buffer.push_invoke(head, op.process, op.node.as_ref(), &row.phase, &op.call);
         state.open.push(op.op_id);
     }
-    let mut frames = FrameWriter::create(path, &events::schema())?;
-    frames.append(&buffer.into_batch(path)?)?;
+    let mut frames = FrameWriter::create(path, &packed::schema())?;
+    frames.append(&packed::pack(&buffer.into_batch(path)?, path)?)?;
     frames.finish()?;
     Ok(state)
 }
@@ -38,7 +39,7 @@ pub(crate) fn read_ops(path: &Path, state: &PairingState, pairing: &mut Pairing)
     let mut open = Vec::new();
     let mut numbers = state.open.iter();
     while let Some((first_row, batch)) = reader.next_batch()? {
-        let events = EventReader::new(batch, &shared, first_row)?;
+        let events = EventReader::new(packed::unpack(&batch, path)?, &shared, first_row)?;
         for row in 0..events.len() {
             let Some(number) = numbers.next() else { return Err(wrong_length(path, state.open.len())) };
             open.push((events.op_id.value(row).cast_unsigned(), events.invoked(row, *number, &mut names)?));

@@ -47,7 +47,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     with_version("ops-events", fields)
 });
 
-/// Schema of the journal of operations.
+/// Schema of a batch of events in memory; on disk it is packed.
 pub(crate) fn schema() -> SchemaRef {
     SCHEMA.clone()
 }

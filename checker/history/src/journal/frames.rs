@@ -58,12 +58,31 @@ fn sums_path(journal: &Path) -> PathBuf {
     journal.with_extension("sums")
 }
 
+/// Where a frame goes: straight into the file, with length and checksum of what went through since the last one.
+struct FrameSink {
+    data: File,
+    hasher: crc32fast::Hasher,
+    bytes: u64,
+}
+
+impl Write for FrameSink {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let written = self.data.write(buf)?;
+        self.hasher.update(&buf[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Appends batches to one journal file.
 pub(crate) struct FrameWriter {
     path: PathBuf,
-    data: File,
     sums: File,
-    encoder: StreamWriter<Vec<u8>>,
+    encoder: StreamWriter<FrameSink>,
     frames: u32,
     end: u64,
 }
@@ -74,16 +93,17 @@ impl FrameWriter {
         let sums_path = sums_path(path);
         let data = File::create_new(path).map_err(Error::io("create", path))?;
         let sums = File::create_new(&sums_path).map_err(Error::io("create", &sums_path))?;
-        let encoder = StreamWriter::try_new(Vec::new(), schema).map_err(Error::format(path))?;
-        let mut writer = Self { path: path.to_owned(), data, sums, encoder, frames: 0, end: 0 };
-        writer.write_frame(0)?;
+        let sink = FrameSink { data, hasher: crc32fast::Hasher::new(), bytes: 0 };
+        let encoder = StreamWriter::try_new(sink, schema).map_err(Error::arrow(path))?;
+        let mut writer = Self { path: path.to_owned(), sums, encoder, frames: 0, end: 0 };
+        writer.end_frame(0)?;
         Ok(writer)
     }
 
     /// Appends one batch: when this returns, the batch survives the death of the process.
     pub(crate) fn append(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        self.encoder.write(batch).map_err(Error::format(&self.path))?;
-        self.write_frame(u32::try_from(batch.num_rows()).unwrap_or(END_ROWS - 1))
+        self.encoder.write(batch).map_err(Error::arrow(&self.path))?;
+        self.end_frame(u32::try_from(batch.num_rows()).unwrap_or(END_ROWS - 1))
     }
 
     /// Bytes written so far.
@@ -91,13 +111,12 @@ impl FrameWriter {
         self.end
     }
 
-    /// Writes what the encoder has produced since the last frame, then its checksum.
-    fn write_frame(&mut self, rows: u32) -> Result<(), Error> {
-        let bytes = self.encoder.get_mut();
-        self.data.write_all(bytes).map_err(Error::io("write", &self.path))?;
-        self.end += bytes.len() as u64;
-        let record = SumRecord { index: self.frames, rows, end: self.end, crc: crc32fast::hash(bytes) };
-        bytes.clear();
+    /// Writes the checksum of what the encoder has written since the last frame.
+    fn end_frame(&mut self, rows: u32) -> Result<(), Error> {
+        let sink = self.encoder.get_mut();
+        self.end += std::mem::take(&mut sink.bytes);
+        let crc = std::mem::take(&mut sink.hasher).finalize();
+        let record = SumRecord { index: self.frames, rows, end: self.end, crc };
         self.sums.write_all(&record.to_bytes()).map_err(Error::io("write", &sums_path(&self.path)))?;
         self.frames += 1;
         Ok(())
@@ -106,14 +125,14 @@ impl FrameWriter {
     /// Makes every later write fail as on a full disk.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn fill_the_disk(&mut self) {
-        self.data = File::options().write(true).open("/dev/full").unwrap();
+        self.encoder.get_mut().data = File::options().write(true).open("/dev/full").unwrap();
     }
 
     /// Closes the stream and syncs both files to the disk.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        self.encoder.finish().map_err(Error::format(&self.path))?;
-        self.write_frame(END_ROWS)?;
-        self.data.sync_all().map_err(Error::io("sync", &self.path))?;
+        self.encoder.finish().map_err(Error::arrow(&self.path))?;
+        self.end_frame(END_ROWS)?;
+        self.encoder.get_ref().data.sync_all().map_err(Error::io("sync", &self.path))?;
         self.sums.sync_all().map_err(Error::io("sync", &sums_path(&self.path)))
     }
 }
@@ -206,11 +225,16 @@ impl FrameReader {
     }
 
     fn read_range(&mut self, start: u64, end: u64) -> Result<Vec<u8>, Error> {
-        let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length];
+        let length = end.saturating_sub(start);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         self.data.seek(SeekFrom::Start(start)).map_err(Error::io("read", &self.path))?;
-        self.data.read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
-        Ok(bytes)
+        // Read so that the memory is not filled with zeros before.
+        (&self.data).take(length).read_to_end(&mut bytes).map_err(Error::io("read", &self.path))?;
+        if bytes.len() as u64 == length {
+            return Ok(bytes);
+        }
+        let missing = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        Err(Error::io("read", &self.path)(missing))
     }
 
     /// The next batch with the number of its first row, or `None` at the end.

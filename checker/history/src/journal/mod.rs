@@ -14,6 +14,7 @@
 pub(crate) mod carry;
 pub(crate) mod events;
 pub(crate) mod frames;
+pub(crate) mod packed;
 mod recorded;
 pub(crate) mod segments;
 mod writer;

@@ -2,7 +2,7 @@
 
 use super::frames::FrameWriter;
 use super::segments::segment_path;
-use super::{FLUSH_INTERVAL, Finish, Pending, Shared, State, events};
+use super::{FLUSH_INTERVAL, Finish, Pending, Shared, State, packed};
 use crate::columns::TableRow;
 use crate::error::Error;
 use crate::manifest::sync_dir;
@@ -78,7 +78,7 @@ impl TableFile {
 }
 
 fn schema(table: Table) -> SchemaRef {
-    if table == Table::Ops { events::schema() } else { table.schema() }
+    if table == Table::Ops { packed::schema() } else { table.schema() }
 }
 
 /// A segment that was closed.
@@ -159,7 +159,7 @@ impl Writer {
         self.injections.append::<InjectionRow>(&pending.injections)?;
         if pending.events.len() > 0 {
             let batch = pending.events.into_batch(&self.ops.path)?;
-            self.ops.append_batch(&batch)?;
+            self.ops.append_batch(&packed::pack(&batch, &self.ops.path)?)?;
         }
         Ok(())
     }
