@@ -1,13 +1,12 @@
 //! Answers as they come: batch by batch, never more than a few of them in memory, and ended when somebody interrupts.
 
 use crate::error::SqlError;
-use crate::session::Session;
+use crate::session::{Rows, Session};
+use crate::stop::{Stop, stoppable};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, StreamExt};
 use std::panic::AssertUnwindSafe;
@@ -75,7 +74,7 @@ impl Interrupt {
 pub struct Answer<'a> {
     session: &'a Session,
     sql: String,
-    limit: Option<usize>,
+    rows_wanted: Rows,
     schema: SchemaRef,
     running: Running,
     rows: u64,
@@ -93,17 +92,28 @@ impl std::fmt::Debug for Answer<'_> {
 struct Running {
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: AbortHandle,
+    stop: Stop,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Running {
+    /// Ends the computation as soon as it pauses, or looks.
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 }
 
 impl Running {
     /// Must be called within the session's runtime.
-    fn start(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Self {
+    fn start(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Self, DataFusionError> {
+        let stop = Stop::default();
+        let plan = stoppable(plan, &stop)?;
         let (sender, batches) = mpsc::channel(WAITING_BATCHES);
         let task = tokio::spawn(async move {
             let stop = sender.clone();
@@ -126,18 +136,18 @@ impl Running {
                 let _ = stop.send(Err(DataFusionError::Execution(text))).await;
             }
         });
-        Self { batches, task: task.abort_handle() }
+        Ok(Self { batches, task: task.abort_handle(), stop })
     }
 }
 
 impl<'a> Answer<'a> {
-    /// Plans the statement and starts to compute at most `limit` rows, if there is a limit.
-    pub(crate) async fn start(session: &'a Session, sql: &str, limit: Option<usize>) -> Result<Answer<'a>, SqlError> {
-        let planned = session.plan(sql, limit, true).await?;
+    /// Plans the statement and starts to compute what is wanted of it.
+    pub(crate) async fn start(session: &'a Session, sql: &str, rows_wanted: Rows) -> Result<Answer<'a>, SqlError> {
+        let planned = session.plan(sql, rows_wanted, true).await?;
         let schema = Arc::clone(&planned.schema);
         let may_sort = joins_by_hashing(&planned.plan);
-        let running = Running::start(planned.plan, planned.context);
-        Ok(Self { session, sql: sql.to_owned(), limit, schema, running, rows: 0, may_sort })
+        let running = Running::start(planned.plan, planned.context).map_err(|error| session.translate(&error, sql))?;
+        Ok(Self { session, sql: sql.to_owned(), rows_wanted, schema, running, rows: 0, may_sort })
     }
 
     /// The columns.
@@ -183,13 +193,14 @@ impl<'a> Answer<'a> {
 
     async fn join_by_sorting(&mut self) -> Result<(), SqlError> {
         self.may_sort = false;
-        self.running.task.abort();
+        self.running.end();
         // Until their end the tasks hold memory that the new ones need.
         while self.running.batches.recv().await.is_some() {}
         self.session.wait_for_memory().await;
-        let planned = self.session.plan(&self.sql, self.limit, false).await?;
+        let planned = self.session.plan(&self.sql, self.rows_wanted, false).await?;
         self.session.note_slow_join();
-        self.running = Running::start(planned.plan, planned.context);
+        let running = Running::start(planned.plan, planned.context);
+        self.running = running.map_err(|error| self.session.translate(&error, &self.sql))?;
         Ok(())
     }
 }
@@ -197,17 +208,4 @@ impl<'a> Answer<'a> {
 /// Whether a plan has a join that holds one side in memory.
 fn joins_by_hashing(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.name() == "HashJoinExec" || plan.children().into_iter().any(joins_by_hashing)
-}
-
-/// The plan with a pause, now and then, after each operator that can make many rows of few without asking for more: only
-/// there can it be interrupted.
-pub(crate) fn with_pauses(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let pausing = plan.transform_up(|node| {
-        let name = node.name();
-        if name.contains("Join") || name.contains("Unnest") {
-            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>));
-        }
-        Ok(Transformed::no(node))
-    })?;
-    Ok(pausing.data)
 }

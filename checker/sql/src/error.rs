@@ -26,11 +26,9 @@ pub enum SqlError {
         help: String,
     },
     /// A history of another format cannot be read.
-    #[error("{target}: {detail}")]
+    #[error("{detail}")]
     Import {
-        /// The file.
-        target: String,
-        /// What is wrong with it.
+        /// What is wrong with it, with its name.
         detail: String,
     },
     /// A file or folder cannot be read.
@@ -191,7 +189,10 @@ impl SqlError {
                 SqlError::Store { target: "a file could not be read".to_owned(), detail, help }
             }
             DataFusionError::ArrowError(error, _) => SqlError::Execution { detail: one_line(&error.to_string()) },
-            other => SqlError::Execution { detail: objects::redact(&one_line(&other.strip_backtrace())) },
+            other => {
+                let text = one_line(&other.strip_backtrace());
+                SqlError::Execution { detail: objects::redact(&within_filter(&text).unwrap_or(text)) }
+            }
         }
     }
 
@@ -204,6 +205,15 @@ impl SqlError {
     }
 }
 
+/// What went wrong with a condition that the reader of files looks at: the engine wraps it in words of its own.
+fn within_filter(text: &str) -> Option<String> {
+    let (_, error) = text.split_once("Error evaluating filter predicate: ")?;
+    let (kind, rest) = error.strip_prefix("ArrowError(")?.split_once("(\"")?;
+    let (what, _) = rest.rsplit_once("\")")?;
+    let what = what.split("\"), Some(").next()?.replace("\\\"", "\"");
+    Some(format!("{} error: {what}", kind.trim_end_matches("Error")))
+}
+
 /// The engine's text names the largest users of memory; the first line says which one wanted more.
 fn out_of_memory(text: &str, memory_bytes: u64) -> SqlError {
     let wanted = text.split("failed for ").nth(1).and_then(|rest| rest.split([' ', '\n', '[']).next());
@@ -211,7 +221,7 @@ fn out_of_memory(text: &str, memory_bytes: u64) -> SqlError {
         Some(name) if name.starts_with("HashJoin") || name.starts_with("NestedLoop") || name.starts_with("Cross") => {
             "one side of a join is too large".to_owned()
         }
-        Some(name) => format!("{name} cannot go on with what is left, and cannot put more aside on disk"),
+        Some(name) => format!("{name} cannot put aside enough on disk ({})", one_line(text)),
         None => one_line(text),
     };
     SqlError::Memory { limit: crate::limits::size(memory_bytes), detail }

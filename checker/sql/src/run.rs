@@ -67,8 +67,8 @@ impl Run {
     /// The values of the run columns.
     pub(crate) fn values(&self) -> Vec<ScalarValue> {
         vec![
-            ScalarValue::Utf8View(Some(self.name.clone())),
-            ScalarValue::Utf8View(Some(self.scenario().to_owned())),
+            ScalarValue::Utf8(Some(self.name.clone())),
+            ScalarValue::Utf8(Some(self.scenario().to_owned())),
             ScalarValue::UInt64(Some(self.seed())),
         ]
     }

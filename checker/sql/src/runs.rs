@@ -1,7 +1,7 @@
 //! The runs of a session: the table `runs`, the columns that say which run a row is of, and what is to be said of them.
 
 use crate::run::Run;
-use arrow::array::{ArrayRef, Int64Builder, ListBuilder, RecordBatch, StringBuilder, StringViewArray, UInt64Array};
+use arrow::array::{ArrayRef, Int64Builder, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
 use arrow::array::{BooleanArray, UInt64Builder};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -73,8 +73,8 @@ impl Runs {
     /// The run columns of every run.
     pub(crate) fn keys(&self) -> Result<RecordBatch, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringViewArray::from_iter_values(self.all.iter().map(|run| run.name.as_str()))),
-            Arc::new(StringViewArray::from_iter_values(self.all.iter().map(Run::scenario))),
+            Arc::new(StringArray::from_iter_values(self.all.iter().map(|run| run.name.as_str()))),
+            Arc::new(StringArray::from_iter_values(self.all.iter().map(Run::scenario))),
             Arc::new(UInt64Array::from_iter_values(self.all.iter().map(Run::seed))),
         ];
         RecordBatch::try_new(Arc::new(Schema::new(run_fields().to_vec())), columns)
@@ -89,10 +89,10 @@ impl Runs {
     pub(crate) fn table(&self) -> Result<RecordBatch, ArrowError> {
         let runs = &self.all;
         let of = |value: fn(&Manifest) -> String| -> ArrayRef {
-            Arc::new(runs.iter().map(|run| run.manifest.as_ref().map(value)).collect::<StringViewArray>())
+            Arc::new(runs.iter().map(|run| run.manifest.as_ref().map(value)).collect::<StringArray>())
         };
         let text = |value: fn(&Manifest) -> Option<String>| -> ArrayRef {
-            Arc::new(runs.iter().map(|run| run.manifest.as_ref().and_then(value)).collect::<StringViewArray>())
+            Arc::new(runs.iter().map(|run| run.manifest.as_ref().and_then(value)).collect::<StringArray>())
         };
         let number = |value: fn(&Manifest) -> Option<i64>| -> ArrayRef {
             let mut builder = Int64Builder::new();
@@ -109,8 +109,8 @@ impl Runs {
         };
         let mut seeds = UInt64Builder::new();
         runs.iter().for_each(|run| seeds.append_option(run.manifest.as_ref().map(|manifest| manifest.seed)));
-        let name = StringViewArray::from_iter_values(runs.iter().map(|run| run.name.as_str()));
-        let path = StringViewArray::from_iter_values(runs.iter().map(|run| run.path.as_str()));
+        let name = StringArray::from_iter_values(runs.iter().map(|run| run.name.as_str()));
+        let path = StringArray::from_iter_values(runs.iter().map(|run| run.path.as_str()));
         let columns = vec![
             Arc::new(name) as ArrayRef,
             of(|m| m.scenario.clone()),
@@ -154,19 +154,19 @@ fn item() -> Field {
 fn run_fields() -> [Field; 3] {
     let [run, scenario, seed] = RUN_COLUMNS;
     [
-        Field::new(run, DataType::Utf8View, false),
-        Field::new(scenario, DataType::Utf8View, false),
+        Field::new(run, DataType::Utf8, false),
+        Field::new(scenario, DataType::Utf8, false),
         Field::new(seed, DataType::UInt64, false),
     ]
 }
 
 /// The columns of the table `runs`.
 pub(crate) fn runs_schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let number = |name: &str| Field::new(name, DataType::Int64, true);
     let list = |name: &str| Field::new(name, DataType::List(Arc::new(item())), true);
     Arc::new(Schema::new(vec![
-        Field::new("run", DataType::Utf8View, false),
+        Field::new("run", DataType::Utf8, false),
         text("scenario"),
         Field::new("seed", DataType::UInt64, true),
         text("state"),
@@ -191,6 +191,6 @@ pub(crate) fn runs_schema() -> SchemaRef {
         text("kernel"),
         text("fissure_version"),
         number("schema_version"),
-        Field::new("path", DataType::Utf8View, false),
+        Field::new("path", DataType::Utf8, false),
     ]))
 }

@@ -1,6 +1,6 @@
 //! The session: one run or many, opened for questions.
 
-use crate::answer::{Answer, Interrupt, with_pauses};
+use crate::answer::{Answer, Interrupt};
 use crate::error::{Known, SqlError};
 use crate::findings_table::FindingsTable;
 use crate::limits::{Limits, Spill};
@@ -10,13 +10,14 @@ use crate::tables::HistoryTable;
 use crate::target::Target;
 use crate::views::Shape;
 use crate::{functions, limits, tables, target, views};
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SessionStateBuilder, TaskContext};
+use datafusion::functions_aggregate::count::count_all;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -81,6 +82,17 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// What is wanted of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Everything.
+    All,
+    /// No more rows than these.
+    AtMost(usize),
+    /// Their number, as the only row.
+    Counted,
+}
+
 /// A statement that is ready to be carried out.
 pub(crate) struct Planned {
     pub(crate) schema: SchemaRef,
@@ -124,7 +136,8 @@ impl Session {
             .with_physical_optimizer_rules(functions::physical_rules())
             .build();
         let context = SessionContext::new_with_state(state);
-        let (runs, stores) = runtime.block_on(target::open(targets, &context.state()))?;
+        let (runs, stores) =
+            runtime.block_on(target::open(targets, &context.state(), spill.as_ref().map(Spill::path)))?;
         for Store { url, objects } in stores.iter().map(AsRef::as_ref) {
             context.register_object_store(url.as_ref(), Arc::clone(objects));
         }
@@ -202,7 +215,7 @@ impl Session {
     /// # Errors
     /// As [`Session::query`].
     pub async fn query_async(&self, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
-        let mut answer = self.interrupt.or(Answer::start(self, sql, None)).await?;
+        let mut answer = self.interrupt.or(Answer::start(self, sql, Rows::All)).await?;
         let mut batches = Vec::new();
         while let Some(batch) = self.interrupt.or(answer.next()).await? {
             batches.push(batch);
@@ -219,23 +232,26 @@ impl Session {
     /// # Errors
     /// If the statement is wrong, would change something, or was interrupted.
     pub fn answer(&self, sql: &str, limit: Option<usize>) -> Result<Answer<'_>, SqlError> {
-        self.block_on(self.interrupt.or(Answer::start(self, sql, limit)))
+        self.block_on(self.interrupt.or(Answer::start(self, sql, limit.map_or(Rows::All, Rows::AtMost))))
     }
 
     /// The number of rows of a statement's answer, if it can be had within this time. An interrupt ends the counting and
     /// nothing else.
     pub(crate) fn count_rows(&self, sql: &str, time_max: Duration) -> Option<u64> {
         let count = async {
-            let failed = |error: DataFusionError| self.translate(&error, sql);
-            let frame = self.frame(&self.context, sql).await?;
-            frame.count().await.map_err(failed)
+            let mut answer = Answer::start(self, sql, Rows::Counted).await?;
+            let batch = answer.next().await?;
+            let column = batch.as_ref().and_then(|batch| batch.columns().first()?.as_primitive_opt::<Int64Type>());
+            Ok(column.filter(|column| !column.is_empty()).map(|column| column.value(0)))
         };
-        let bounded = async {
-            tokio::time::timeout(time_max, self.interrupt.or(count)).await.map_err(|_| SqlError::Interrupted)?
-        };
-        let counted = self.block_on(bounded);
+        let counted = self.block_on(async {
+            match tokio::time::timeout(time_max, self.interrupt.or(count)).await {
+                Ok(counted) => counted,
+                Err(_) => Ok(None),
+            }
+        });
         self.interrupt.clear();
-        counted.ok().and_then(|count| u64::try_from(count).ok())
+        counted.ok().flatten().and_then(|count| u64::try_from(count).ok())
     }
 
     async fn frame(&self, context: &SessionContext, sql: &str) -> Result<DataFrame, SqlError> {
@@ -244,7 +260,7 @@ impl Session {
     }
 
     /// Plans a statement, with joins by hashing or by sorting.
-    pub(crate) async fn plan(&self, sql: &str, limit: Option<usize>, hash_joins: bool) -> Result<Planned, SqlError> {
+    pub(crate) async fn plan(&self, sql: &str, rows: Rows, hash_joins: bool) -> Result<Planned, SqlError> {
         let failed = |error: DataFusionError| self.translate(&error, sql);
         let context = if hash_joins {
             self.context.clone()
@@ -257,13 +273,14 @@ impl Session {
             SessionContext::new_with_state(state)
         };
         let mut frame = self.frame(&context, sql).await?;
-        if let Some(limit) = limit.filter(|_| is_query(frame.logical_plan())) {
-            frame = frame.limit(0, Some(limit)).map_err(failed)?;
-        }
+        frame = match rows {
+            Rows::AtMost(limit) if is_query(frame.logical_plan()) => frame.limit(0, Some(limit)).map_err(failed)?,
+            Rows::Counted => frame.aggregate(Vec::new(), vec![count_all()]).map_err(failed)?,
+            Rows::AtMost(_) | Rows::All => frame,
+        };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.map_err(failed)?;
-        let plan = with_pauses(plan).map_err(failed)?;
         Ok(Planned { schema, plan, context: task })
     }
 
@@ -406,9 +423,14 @@ fn config(limits: &Limits) -> SessionConfig {
     }
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
+    // As in the tables: views of long strings count more than they are.
+    options.sql_parser.map_string_types_to_utf8view = false;
     // What a condition leaves out is not decoded: calls are by far the largest columns.
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
+    // A sort that puts batches together counts shared strings once for each batch that it takes apart again, and may
+    // refuse for it.
+    options.execution.sort_in_place_threshold_bytes = 0;
     // What a sort keeps free to merge with must leave room to sort in.
     let share = usize::try_from(limits.memory() / (8 * limits.threads() as u64)).unwrap_or(usize::MAX);
     let reserved = &mut options.execution.sort_spill_reservation_bytes;

@@ -72,12 +72,33 @@ struct TableFile {
     statistics: OnceLock<Arc<Statistics>>,
 }
 
-/// The schema of a table's files as it is read. Strings are views: what repeats in a file is not copied. The version in
-/// the metadata is for files; within a query it only makes schemas differ.
+/// Columns whose values are a few short words. They are read as views, which hold a short string themselves and are not
+/// copied. Long strings are not: views of them keep whole buffers, which count again for each batch that shares them, and
+/// so use up the memory of a query long before it is used.
+const SHORT_STRINGS: [&str; 13] = [
+    "node",
+    "phase",
+    "f",
+    "outcome",
+    "error_code",
+    "kind",
+    "action",
+    "host",
+    "src_host",
+    "dst_host",
+    "protocol",
+    "direction",
+    "event",
+];
+
+/// The schema of a table's files as it is read. The version in the metadata is for files; within a query it only makes
+/// schemas differ.
 fn reading_schema(table: Table) -> Schema {
     let schema = table.schema();
     let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 => Field::new(field.name(), DataType::Utf8View, field.is_nullable()),
+        DataType::Utf8 if SHORT_STRINGS.contains(&field.name().as_str()) => {
+            Field::new(field.name(), DataType::Utf8View, field.is_nullable())
+        }
         _ => field.as_ref().clone(),
     });
     Schema::new(fields.collect::<Vec<_>>())

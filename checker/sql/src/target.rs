@@ -1,6 +1,7 @@
 //! Targets: what a person names, and the runs that are found there.
 
 use crate::error::SqlError;
+use crate::foreign::{import, is_parquet};
 use crate::objects::{Store, failed, shown};
 use crate::run::{MANIFEST_FILE, Run, RunFile, Trouble, local_files, local_meta};
 use crate::runs::Runs;
@@ -110,13 +111,21 @@ impl Found {
 }
 
 /// Opens the targets. One run on its own is one run; more targets, and folders of runs, are many.
-pub(crate) async fn open(targets: &[Target], state: &dyn Session) -> Result<(Runs, Vec<Arc<Store>>), SqlError> {
+/// Histories of other formats are imported below `scratch`.
+pub(crate) async fn open(
+    targets: &[Target],
+    state: &dyn Session,
+    scratch: Option<&Path>,
+) -> Result<(Runs, Vec<Arc<Store>>), SqlError> {
     let local = Arc::new(Store::local());
     let mut stores = vec![Arc::clone(&local)];
-    let is_file = |target: &Target| matches!(target, Target::Path(path) if path.is_file());
-    let mut found = Found { many: targets.len() > 1 && !targets.iter().all(is_file), ..Found::default() };
+    let is_table = |target: &Target| matches!(target, Target::Path(path) if path.is_file() && is_parquet(path));
+    let mut found = Found { many: targets.len() > 1 && !targets.iter().all(is_table), ..Found::default() };
     for target in targets {
         match target {
+            Target::Path(path) if path.is_file() && !is_parquet(path) => {
+                open_foreign(path, &local, scratch, &mut found)?;
+            }
             Target::Path(path) => open_path(path, &local, state, &mut found).await?,
             Target::Url(url) => {
                 let root = Store::remote(url)?;
@@ -150,6 +159,22 @@ fn distinguish(runs: &mut [Run]) {
     for run in runs.iter_mut().filter(|run| counts[&run.name] > 1) {
         run.name = run.path.clone();
     }
+}
+
+/// Imports a history of another format.
+fn open_foreign(path: &Path, store: &Arc<Store>, scratch: Option<&Path>, found: &mut Found) -> Result<(), SqlError> {
+    let name = path.display().to_string();
+    let Some(scratch) = scratch else {
+        return Err(SqlError::Import { detail: format!("{name}: there is no folder to import it into") });
+    };
+    let folder = scratch.join(format!("import-{}", found.runs.len()));
+    found.notes.extend(import(path, &folder)?.into_iter().map(|note| format!("{name}: {note}")));
+    let mut files = Vec::new();
+    for table in Table::ALL {
+        files.extend(local_files(&folder.join("history").join(table.name()), table)?);
+    }
+    found.runs.push(Run::loose(name.clone(), name, store, files));
+    Ok(())
 }
 
 async fn open_path(path: &Path, store: &Arc<Store>, state: &dyn Session, found: &mut Found) -> Result<(), SqlError> {

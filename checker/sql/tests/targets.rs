@@ -18,7 +18,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// A run with this many writes, in a store.
 fn add_run(store: &Path, scenario: &str, seed: u64, writes: u64) -> RunDir {
     let dir = RunDir::create(store, scenario, seed, UNIX_EPOCH + Duration::from_secs(seed)).unwrap();
-    let verdict = Some(if seed % 2 == 0 { "invalid" } else { "valid" }.to_owned());
+    let verdict = Some(if seed.is_multiple_of(2) { "invalid" } else { "valid" }.to_owned());
     let scenario = scenario.to_owned();
     let manifest =
         Manifest { schema_version: SCHEMA_VERSION, scenario, seed, started_ns: 10, verdict, ..Manifest::default() };
@@ -329,4 +329,37 @@ fn columns_and_fields_that_a_file_lacks_are_null() {
         session.query("select count(*) as n from ops where node is null").unwrap()[0].schema().as_ref(),
         &schema
     );
+}
+
+#[test]
+fn histories_of_other_formats_are_imported_on_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.edn");
+    let text = "{:process 0, :type :invoke, :f :write, :value 3, :index 0, :time 10}\n\
+                {:process 0, :type :ok, :f :write, :value 3, :index 1, :time 20}\n\
+                {:process 1, :type :invoke, :f :read, :value nil, :index 2, :time 30}\n\
+                {:process 1, :type :ok, :f :read, :value 3, :index 3, :time 40}\n";
+    std::fs::write(&path, text).unwrap();
+    let limits = Limits { spill_dir: Some(dir.path().to_owned()), ..Limits::default() };
+    let open = |targets: &[&Path]| {
+        let targets: Vec<Target> = targets.iter().map(|target| Target::Path(target.to_path_buf())).collect();
+        Session::open_all(&targets, &limits)
+    };
+    let session = open(&[&path]).unwrap();
+    let ops = "select op_id, process, f, value, outcome, complete_ns - invoke_ns as ns from ops order by op_id";
+    expect![[r#"
+        op_id,process,f,value,outcome,ns
+        0,0,write,3,ok,10
+        1,1,read,3,ok,10
+    "#]]
+    .assert_eq(&lines(&session, ops));
+    drop(session);
+    let run = SmallRun::sealed();
+    let session = open(&[&path, run.dir.path()]).unwrap();
+    assert_eq!(lines(&session, "select count(*) as n from ops group by run order by n"), "n\n2\n4\n");
+    drop(session);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "what was imported goes with the session");
+    std::fs::write(&path, "{:process 0, :type :nonsense}\n").unwrap();
+    let error = open(&[&path]).unwrap_err();
+    assert!(error.to_string().contains("history.edn"), "{error}");
 }

