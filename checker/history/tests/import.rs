@@ -8,6 +8,7 @@ use fissure_history::read::read_faults;
 use fissure_history::writer::HistoryWriter;
 use fissure_history::{ImportOptions, Imported, NilReads, import_file_with, read_history};
 use proptest::prelude::*;
+use std::io::Write;
 use std::path::Path;
 
 fn import(name: &str, text: &str, options: &ImportOptions) -> Result<Imported, String> {
@@ -511,6 +512,23 @@ fn both_ways(path: &Path, options: &ImportOptions) {
         }
         (Err(memory), Err(files)) => assert_eq!(memory.to_string(), files.to_string()),
         (memory, files) => panic!("{}: {memory:?} but {files:?}", path.display()),
+    }
+}
+
+#[test]
+fn compressed_files_are_read_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = import("h.edn", MIXED, &ImportOptions::default()).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(MIXED.as_bytes()).unwrap();
+    let zstd = zstd::encode_all(MIXED.as_bytes(), 1).unwrap();
+    for (name, bytes) in [("h.edn.gz", gzip.finish().unwrap()), ("h.edn.zst", zstd)] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(import_file_with(&path, &ImportOptions::default()).unwrap(), plain);
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let error = import_file_with(&path, &ImportOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
     }
 }
 

@@ -216,6 +216,7 @@ impl<'a> Cursor<'a> {
         Some(if negative { -value } else { value })
     }
 
+    #[inline]
     fn nil(&mut self) -> Option<()> {
         let word: &[u8] = if self.notation == Notation::Json { b"null" } else { b"nil" };
         let rest = &self.bytes[self.at..];

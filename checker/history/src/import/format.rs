@@ -105,6 +105,8 @@ impl Format {
         if let Some(format) = foreign::detect(path, head) {
             return Some(format);
         }
+        let compressed = path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
+        let path = if compressed { path.with_extension("") } else { path.to_owned() };
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
             "json" | "jsonl" | "ndjson" => return Some(Format::Json),

@@ -34,7 +34,22 @@ impl Input {
         &self.path
     }
 
-    /// Its bytes from the beginning.
+    /// Its bytes from the beginning, without the compression of gzip or zstd.
+    pub(crate) fn open_text(&self) -> Result<Box<dyn Read + Send>, Error> {
+        let mut magic = Vec::with_capacity(4);
+        self.open()?.take(4).read_to_end(&mut magic).map_err(Error::io("read", &self.path))?;
+        let reader = self.open()?;
+        if magic.starts_with(&[0x1f, 0x8b]) {
+            return Ok(Box::new(flate2::read::MultiGzDecoder::new(reader)));
+        }
+        if magic == [0x28, 0xb5, 0x2f, 0xfd] {
+            let decoder = zstd::stream::read::Decoder::new(reader).map_err(Error::io("open", &self.path))?;
+            return Ok(Box::new(decoder));
+        }
+        Ok(Box::new(reader))
+    }
+
+    /// Its bytes from the beginning, as they are.
     pub(crate) fn open(&self) -> Result<Box<dyn ReadSeek>, Error> {
         match &self.bytes {
             Some(bytes) => Ok(Box::new(std::io::Cursor::new(bytes.clone()))),
@@ -51,14 +66,14 @@ impl Input {
         if self.bytes.is_none() && self.path.is_dir() {
             return Ok(head);
         }
-        let reader = self.open()?;
+        let reader = self.open_text()?;
         reader.take(HEAD as u64).read_to_end(&mut head).map_err(Error::io("read", &self.path))?;
         Ok(head)
     }
 
     /// Line and column, both from 1 and the column in characters, of places given in order.
     pub(crate) fn lines_and_columns(&self, offsets: &[u64]) -> Result<Vec<(u64, u64)>, Error> {
-        let mut reader = BufReader::with_capacity(1 << 20, self.open()?);
+        let mut reader = BufReader::with_capacity(1 << 20, self.open_text()?);
         let (mut places, mut at, mut line, mut column) = (Vec::with_capacity(offsets.len()), 0_u64, 1_u64, 1_u64);
         let mut buffer = vec![0; 1 << 16];
         while places.len() < offsets.len() {

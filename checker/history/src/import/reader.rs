@@ -43,6 +43,7 @@ pub(crate) enum Form {
 }
 
 /// Whether a byte ends a token.
+#[inline]
 pub(crate) fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"')
 }

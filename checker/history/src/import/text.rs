@@ -258,7 +258,7 @@ struct Blocks {
 
 impl Blocks {
     fn new(input: &Input, block_bytes: usize) -> Result<Self, Error> {
-        let reader = input.open()?;
+        let reader = input.open_text()?;
         let input = input.clone();
         Ok(Self { reader, input, block_bytes, pending: Vec::new(), offset: 0, ended: false, finished: false })
     }
