@@ -345,7 +345,19 @@ impl<'a> Reader<'a> {
             "nil" | "null" => Ok(Edn::Nil),
             "true" => Ok(Edn::Bool(true)),
             "false" => Ok(Edn::Bool(false)),
-            _ => Ok(number(token)),
+            _ => match number(token) {
+                // JSON has no symbols, but printers of floats write these.
+                Edn::Symbol(word)
+                    if self.notation == Notation::Json && !matches!(token, "NaN" | "Infinity" | "-Infinity") =>
+                {
+                    let shown: String = word.chars().take(40).collect();
+                    if self.at >= self.text.len() {
+                        return self.ends(start, format!("found `{shown}`, expected a value of JSON"));
+                    }
+                    self.error(start, format!("found `{shown}`, expected a value of JSON"))
+                }
+                value => Ok(value),
+            },
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Evidence {
     maybe_tuples: bool,
     /// A single-object read without a tuple was seen.
     plain: bool,
+    /// A read was told something that is no tuple: what looked like one before is a value.
+    contradicted: bool,
     has_reads: bool,
     reads: Option<ReadsOf>,
 }
@@ -75,6 +77,8 @@ impl Evidence {
     }
 
     fn tuple(&mut self, kind: Kind, f: &str, value: &Edn) {
+        let is_tuple = matches!(value, Edn::Entry(_)) || matches!(value, Edn::Seq(parts) if parts.len() == 2);
+        self.contradicted |= f == "read" && kind == Kind::Ok && *value != Edn::Nil && !is_tuple;
         let certain = match value {
             Edn::Entry(_) => Some(true),
             Edn::Seq(parts) if parts.len() == 2 => match (f, &parts[1]) {
@@ -124,7 +128,7 @@ impl Evidence {
     /// What follows from it. `independent`: what the user says about tuples.
     pub(crate) fn shape(&self, independent: Option<bool>, nil_reads: NilReads) -> Shape {
         Shape {
-            independent: independent.unwrap_or(self.tuples),
+            independent: independent.unwrap_or(self.tuples && !self.contradicted),
             lists: !self.registers || self.lists,
             reads: self.reads.unwrap_or_default(),
             nil_reads,
