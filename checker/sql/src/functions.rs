@@ -2,7 +2,8 @@
 //!
 //! Scalar functions put numbers into words ([`scalar`]), `quantiles` is an aggregate that can be merged
 //! ([`quantiles`]), and table functions are questions that take arguments ([`tables`]): each is written as SQL over the
-//! tables and views and planned like a question, so that it streams and reads only the columns and files that it needs.
+//! tables and views and planned like a question, so that it streams and reads only the columns and files that it needs. Two
+//! others run checkers ([`checks`]).
 //!
 //! Invariants:
 //! * a table function is the same over one run and over a folder of runs; there it takes the run as its first argument
@@ -10,6 +11,7 @@
 //! * arguments are literals, and what is wrong with them is said with an example.
 
 mod arguments;
+mod checks;
 mod explain;
 mod lookup;
 mod mops;
@@ -42,13 +44,21 @@ pub(crate) fn register(context: &SessionContext, shape: &Shape) {
     }
     context.register_udaf(AggregateUDF::from(quantiles::Quantiles::new()));
     tables::register(context, shape);
+    checks::register(context, shape);
 }
 
 /// The table functions, for help and completion: name, how it is called, what it gives.
 #[must_use]
 pub fn table_functions() -> &'static [TableFunctionDoc] {
-    &tables::ALL
+    &ALL
 }
+
+/// Those that are SQL, and those that run checkers.
+const ALL: [TableFunctionDoc; 9] = {
+    let [a, b, c, d, e, f, g] = tables::ALL;
+    let [h, i] = checks::ALL;
+    [a, b, c, d, e, f, g, h, i]
+};
 
 /// The rules that make an efficient plan: those of the engine, with joins on intervals put in as soon as sides are chosen.
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {

@@ -125,6 +125,10 @@ fn wrong_arguments_are_said_with_an_example() {
         ("select quantiles(op_id, 1.5) from ops", "from 0 to 1"),
         ("select quantiles(op_id, op_id) from ops", "from 0 to 1"),
         ("select quantiles(f, 0.5) from ops", "takes numbers"),
+        ("select * from check_append('serialisable-ish')", "serial"),
+        ("select * from check_append('serializable')", "no transactions"),
+        ("select * from linearizable('set')", "linearizable('register')"),
+        ("select * from linearizable()", "linearizable('register')"),
         ("select ms('a') from ops", "takes a number"),
         ("select written(op_id) from ops", "the column mops"),
         ("select longest_list(mops) from ops", "the column mops and a key"),
@@ -172,6 +176,22 @@ fn over_many_runs_functions_take_the_run_and_views_do_not_mix_runs() {
         assert_eq!(found, expected, "{view}");
         assert!(found.lines().count() > 5, "{view}: {found}");
     }
+    let verdicts = |function: &str, seed: u64, scenario: &str| {
+        let runs = lines(&all, &format!("select run from runs where scenario = '{scenario}' and seed = {seed}"));
+        let run = runs.lines().nth(1).unwrap();
+        of_all("distinct verdict", &function.replace('#', run))
+    };
+    for (seed, verdict) in [(1, "invalid"), (2, "valid"), (3, "invalid"), (4, "valid")] {
+        assert_eq!(verdicts("linearizable('#', 'register')", seed, "register"), format!("verdict\n{verdict}\n"));
+    }
+    for (seed, model, verdict) in
+        [(7, "strict-serializable", "invalid"), (7, "serializable", "valid"), (8, "strict-serializable", "valid")]
+    {
+        let found = verdicts(&format!("check_append('#', '{model}')"), seed, "list-append");
+        assert_eq!(found, format!("verdict\n{verdict}\n"), "{seed} {model}");
+    }
+    let error = all.query("select * from check_append('nowhere', 'serializable')").unwrap_err().to_string();
+    assert!(error.contains("no such run"), "{error}");
     let error = all.query("select * from explain_op(100)").unwrap_err().to_string();
     assert!(error.contains("the run as first argument"), "{error}");
 }

@@ -1,0 +1,202 @@
+//! Table functions that run checkers: `check_append(model)` and `linearizable('register')`.
+//!
+//! The run is read and judged when the question is planned, on a thread of its own, in memory: what `fissure check` does,
+//! with findings as rows. It must be on this machine. A run without findings has one row, with the verdict alone.
+
+use crate::functions::arguments::Arguments;
+use crate::functions::tables::TableFunctionDoc;
+use crate::views::Shape;
+use arrow::array::{ArrayRef, AsArray, Int64Array, Int64Builder, ListBuilder, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
+use datafusion::datasource::{MemTable, TableType};
+use datafusion::error::Result;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use fissure_checker::consistency::Model;
+use fissure_checker::{Call, CheckResult, History, Operation, linearizable, list_append};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The functions.
+pub(crate) const ALL: [TableFunctionDoc; 2] = [
+    TableFunctionDoc {
+        name: "check_append",
+        usage: "check_append('strict-serializable')",
+        description: "judges the transactions over lists against a model: verdict and findings",
+        takes_run: true,
+    },
+    TableFunctionDoc {
+        name: "linearizable",
+        usage: "linearizable('register')",
+        description: "judges the operations on registers: verdict and findings",
+        takes_run: true,
+    },
+];
+
+/// Registers them.
+pub(crate) fn register(context: &SessionContext, shape: &Shape) {
+    for doc in ALL {
+        context.register_udtf(doc.name, Arc::new(Check { doc, many: shape.many }));
+    }
+}
+
+#[derive(Debug)]
+struct Check {
+    doc: TableFunctionDoc,
+    many: bool,
+}
+
+/// What is to be judged.
+#[derive(Clone, Copy, Debug)]
+enum Judge {
+    Append(Model),
+    Registers,
+}
+
+impl TableFunctionImpl for Check {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let usage = if self.many {
+            format!("{} with the run as first argument, such as {}('run', …)", self.doc.usage, self.doc.name)
+        } else {
+            self.doc.usage.to_owned()
+        };
+        let skip = usize::from(self.many);
+        let all = Arguments { values: args.exprs(), usage: &usage };
+        all.count(1 + skip, 1 + skip)?;
+        let run = if self.many { Some(all.text(0)?) } else { None };
+        let what = all.text(skip)?;
+        let judge = match self.doc.name {
+            "check_append" => match Model::parse(&what) {
+                Ok(model) => Judge::Append(model),
+                Err(error) => return plan_err!("{error}"),
+            },
+            _ if what == "register" => Judge::Registers,
+            _ => return plan_err!("`{what}` is not known here: {usage}"),
+        };
+        Ok(Arc::new(Judged { run, judge }))
+    }
+}
+
+/// The verdict and the findings of one run.
+#[derive(Debug)]
+struct Judged {
+    /// The run, ready to be put between quotes; none where there is only one.
+    run: Option<String>,
+    judge: Judge,
+}
+
+fn schema() -> SchemaRef {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let ops = DataType::List(Arc::new(Field::new("item", DataType::Int64, false)));
+    Arc::new(Schema::new(vec![
+        text("verdict", false),
+        text("model", false),
+        text("reasons", true),
+        text("id", true),
+        text("anomaly", true),
+        text("summary", true),
+        Field::new("key", DataType::Int64, true),
+        Field::new("ops", ops, true),
+    ]))
+}
+
+#[async_trait]
+impl TableProvider for Judged {
+    fn schema(&self) -> SchemaRef {
+        schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (path, judge) = (self.path(state).await?, self.judge);
+        let judged = tokio::task::spawn_blocking(move || judged(&path, judge)).await;
+        // A checker that panics has no verdict.
+        let result = judged.map_err(|error| exec_datafusion_err!("the checker failed: {error}"))??;
+        let table = MemTable::try_new(schema(), vec![vec![batch(&result)?]])?;
+        table.scan(state, projection, &[], limit).await
+    }
+}
+
+impl Judged {
+    /// Where the run is.
+    async fn path(&self, state: &dyn Session) -> Result<PathBuf> {
+        let Some(state) = state.as_any().downcast_ref::<SessionState>() else {
+            return exec_err!("a checker cannot be run here");
+        };
+        let condition = self.run.as_ref().map_or_else(String::new, |run| format!(" WHERE run = '{run}'"));
+        let context = SessionContext::new_with_state(state.clone());
+        let found = context.sql(&format!("SELECT path FROM runs{condition}")).await?.collect().await?;
+        let Some(batch) = found.iter().find(|batch| batch.num_rows() > 0) else {
+            return exec_err!("there is no such run: `SELECT run FROM runs` lists them");
+        };
+        let paths = cast(batch.column(0), &DataType::Utf8)?;
+        let path = paths.as_string::<i32>().value(0);
+        if path.contains("://") {
+            return exec_err!("{path} is not on this machine: copy the run to judge it");
+        }
+        Ok(PathBuf::from(path))
+    }
+}
+
+fn judged(path: &Path, judge: Judge) -> Result<CheckResult> {
+    let history = fissure_history::read_history(path).map_err(|error| exec_datafusion_err!("{error}"))?.history;
+    let is_transaction = |op: &Operation| matches!(op.call, Call::Txn(_));
+    let is_register = |op: &Operation| matches!(op.call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
+    let some = |history: History, kind: &str| {
+        if history.ops().is_empty() { exec_err!("the run has no {kind}: nothing would be judged") } else { Ok(history) }
+    };
+    Ok(match judge {
+        Judge::Append(model) => {
+            let history = some(history.only(is_transaction), "transactions")?;
+            list_append::check(&history, &list_append::Options { model, ..Default::default() })
+        }
+        Judge::Registers => {
+            let history = some(history.only(is_register), "operations on registers")?;
+            linearizable::check_register(&history, &linearizable::Options::default())
+        }
+    })
+}
+
+fn batch(result: &CheckResult) -> Result<RecordBatch> {
+    let findings = &result.findings;
+    let rows = findings.len().max(1);
+    let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..rows).map(|_| text))) };
+    let of = |pick: fn(&fissure_checker::Finding) -> &str| -> ArrayRef {
+        Arc::new((0..rows).map(|row| findings.get(row).map(pick)).collect::<StringArray>())
+    };
+    let reasons: Vec<&str> = result.verdict.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    let reasons = (!reasons.is_empty()).then(|| reasons.join("; "));
+    let mut ops = ListBuilder::new(Int64Builder::new()).with_field(Field::new("item", DataType::Int64, false));
+    for row in 0..rows {
+        match findings.get(row) {
+            Some(finding) => ops.append_value(finding.ops.iter().map(|op| Some(op.cast_signed()))),
+            None => ops.append_null(),
+        }
+    }
+    let columns: Vec<ArrayRef> = vec![
+        same(result.verdict.validity.name()),
+        same(&result.model),
+        Arc::new((0..rows).map(|_| reasons.as_deref()).collect::<StringArray>()),
+        of(|finding| &finding.id),
+        of(|finding| &finding.anomaly),
+        of(|finding| &finding.summary),
+        Arc::new((0..rows).map(|row| findings.get(row).and_then(|finding| finding.key)).collect::<Int64Array>()),
+        Arc::new(ops.finish()),
+    ];
+    Ok(RecordBatch::try_new(schema(), columns)?)
+}
