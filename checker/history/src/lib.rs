@@ -34,6 +34,7 @@ mod parquet_file;
 pub mod read;
 mod recover;
 mod roll;
+mod row_groups;
 pub mod rows;
 mod run_dir;
 pub mod schema;

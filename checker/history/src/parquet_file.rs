@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::pairing::Sink;
+use crate::row_groups::RowGroups;
 use crate::schema::{SCHEMA_VERSION, TABLE_KEY, Table, VERSION_KEY};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -142,7 +143,7 @@ fn int_leaves(path: &str, data_type: &DataType, found: &mut Vec<String>) {
 pub(crate) struct PartWriter {
     path: PathBuf,
     table: Table,
-    writer: ArrowWriter<SummedFile>,
+    groups: RowGroups<SummedFile>,
     rows: u64,
 }
 
@@ -153,22 +154,22 @@ impl PartWriter {
         let file = SummedFile { file, hasher: crc32fast::Hasher::new(), bytes: 0 };
         // The schema of the batches has dictionaries, which are of no interest to those who read the file.
         let options = ArrowWriterOptions::new().with_properties(properties(table)).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, schema, options).map_err(Error::parquet(path))?;
-        Ok(Self { path: path.to_owned(), table, writer, rows: 0 })
+        let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options).map_err(Error::parquet(path))?;
+        let groups = RowGroups::new(writer, schema, ROW_GROUP_ROWS).map_err(Error::parquet(path))?;
+        Ok(Self { path: path.to_owned(), table, groups, rows: 0 })
     }
 
     /// Appends rows.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        self.writer.write(batch).map_err(Error::parquet(&self.path))?;
+        self.groups.write(batch).map_err(Error::parquet(&self.path))?;
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
     /// Writes the footer, with `more` in its metadata, and syncs the file.
     pub(crate) fn finish(self, more: Vec<KeyValue>) -> Result<(PathBuf, FileSum), Error> {
-        let Self { path, table, mut writer, rows } = self;
-        writer.flush().map_err(Error::parquet(&path))?;
-        writer.sync().map_err(Error::io("write", &path))?;
+        let Self { path, table, groups, rows } = self;
+        let mut writer = groups.finish().map_err(Error::parquet(&path))?;
         let data = writer.inner();
         let (length, crc) = (data.bytes, data.hasher.clone().finalize());
         writer.append_key_value_metadata(KeyValue::new(VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()));
