@@ -148,6 +148,8 @@ impl RawEvent {
 pub(crate) fn problem(error: &Edn) -> (Option<Arc<str>>, Option<Arc<str>>) {
     let code = match error.untagged() {
         Edn::Seq(parts) => parts.first().and_then(Edn::name),
+        // Of words for a person, what stands before the colon.
+        Edn::Str(text) => text.split(':').next().filter(|code| !code.is_empty() && !code.contains(char::is_whitespace)),
         other => other.name(),
     };
     let text = match error {
