@@ -416,10 +416,10 @@ impl Run {
     fn values(&mut self) {
         let mut order: Vec<usize> = (0..self.ops.len()).filter(|op| self.ops[*op].effect.is_some()).collect();
         order.sort_by_key(|op| (self.ops[*op].effect, *op));
-        let mut registers: BTreeMap<i64, i64> = BTreeMap::new();
-        let mut lists: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let mut registers = Registers::new();
+        let mut lists = Lists::new();
         // What the leader that was cut off knew: as it was when the cut began.
-        let mut frozen: Option<(BTreeMap<i64, i64>, BTreeMap<i64, Vec<i64>>)> = None;
+        let mut frozen: Option<(Registers, Lists)> = None;
         let cut = self.faults[0].start;
         for at in order {
             let op = &mut self.ops[at];
@@ -532,6 +532,10 @@ impl Run {
         )
     }
 }
+
+/// What the registers hold, and the lists.
+type Registers = BTreeMap<i64, i64>;
+type Lists = BTreeMap<i64, Vec<i64>>;
 
 type End = (std::net::IpAddr, u16, Option<Arc<str>>);
 
