@@ -1,26 +1,24 @@
-//! Row groups of a Parquet file, with the micro-operations encoded beside the other columns.
+//! Row groups of a Parquet file, their columns encoded on two threads.
 //!
-//! Most of the time of sealing transactions goes into the leaf columns of `mops`. They are encoded on a thread of their
-//! own while this one encodes the others; the bytes are the same as from one thread.
+//! Most of the time of sealing goes into encoding columns, which do not depend on each other. The leaf columns of a batch
+//! are handed out one by one, those of micro-operations first, for they are the largest. The bytes are the same as from
+//! one thread.
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, compute_leaves};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriter, compute_leaves,
+};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::writer::SerializedFileWriter;
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 
-/// The column that has a thread of its own.
+/// The column whose leaves come first.
 const HEAVY: &str = "mops";
 
-/// Number of leaf columns below a column.
-fn leaves(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::List(item) => leaves(item.data_type()),
-        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
-        _ => 1,
-    }
-}
+/// Rows of a batch below which a second thread costs more than it gives.
+const ROWS_FOR_TWO: usize = 1024;
 
 /// Writes batches as row groups of at most `rows_max` rows.
 pub(crate) struct RowGroups<W: Write + Send> {
@@ -60,21 +58,25 @@ impl<W: Write + Send> RowGroups<W> {
             self.writers = self.factory.create_column_writers(self.groups)?;
         }
         self.rows += batch.num_rows();
-        let columns: Vec<(&Field, &ArrayRef)> =
-            self.schema.fields().iter().map(AsRef::as_ref).zip(batch.columns()).collect();
-        let Some(heavy) = columns.iter().position(|(field, _)| field.name() == HEAVY) else {
-            return write_columns(&columns, &mut self.writers);
-        };
-        let before: usize = columns[..heavy].iter().map(|(field, _)| leaves(field.data_type())).sum();
-        let own = leaves(columns[heavy].0.data_type());
-        let (first, rest) = self.writers.split_at_mut(before);
-        let (middle, last) = rest.split_at_mut(own);
+        let mut writers = self.writers.iter_mut();
+        let (mut heavy, mut jobs) = (Vec::new(), Vec::new());
+        for (field, column) in self.schema.fields().iter().zip(batch.columns()) {
+            let missing = || ParquetError::General(format!("column {} has no writer", field.name()));
+            let list = if field.name() == HEAVY { &mut heavy } else { &mut jobs };
+            for leaf in compute_leaves(field, column)? {
+                list.push((leaf, writers.next().ok_or_else(missing)?));
+            }
+        }
+        // Taken from the end.
+        jobs.append(&mut heavy);
+        let jobs = Mutex::new(jobs);
+        if batch.num_rows() < ROWS_FOR_TWO {
+            return work(&jobs);
+        }
         std::thread::scope(|scope| {
-            let mops = scope.spawn(|| write_columns(&columns[heavy..=heavy], middle));
-            let others =
-                write_columns(&columns[..heavy], first).and_then(|()| write_columns(&columns[heavy + 1..], last));
-            let panicked = |_| Err(ParquetError::General("the encoder of micro-operations panicked".to_owned()));
-            others.and(mops.join().unwrap_or_else(panicked))
+            let other = scope.spawn(|| work(&jobs));
+            let panicked = |_| Err(ParquetError::General("an encoder panicked".to_owned()));
+            work(&jobs).and(other.join().unwrap_or_else(panicked))
         })
     }
 
@@ -100,13 +102,11 @@ impl<W: Write + Send> RowGroups<W> {
     }
 }
 
-fn write_columns(columns: &[(&Field, &ArrayRef)], writers: &mut [ArrowColumnWriter]) -> Result<()> {
-    let mut writers = writers.iter_mut();
-    for (field, column) in columns {
-        for leaf in compute_leaves(field, column)? {
-            let missing = || ParquetError::General(format!("column {} has no writer", field.name()));
-            writers.next().ok_or_else(missing)?.write(&leaf)?;
-        }
+/// Encodes columns until none is left.
+fn work(jobs: &Mutex<Vec<(ArrowLeafColumn, &mut ArrowColumnWriter)>>) -> Result<()> {
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some((leaf, writer)) = job else { return Ok(()) };
+        writer.write(&leaf)?;
     }
-    Ok(())
 }
