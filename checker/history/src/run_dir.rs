@@ -74,17 +74,39 @@ impl RunDir {
     /// # Errors
     /// If the disk refuses.
     pub fn create(store: &Path, scenario: &str, seed: u64, wall: SystemTime) -> Result<Self, Error> {
-        let scenario = file_name(scenario);
-        let parent = store.join(&scenario);
-        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-        let stem = format!("{}-s{seed}", rfc3339(wall_ns(wall)).replace(':', "-"));
-        let name = Self::create_first_free(&parent, &stem)?;
-        let run = Self { path: parent.join(&name) };
+        let run = Self::create_empty(store, scenario, seed, wall)?;
         for dir in [run.journal_dir(), run.nodes_dir()] {
             std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         }
-        point_latest(store, &Path::new(&scenario).join(&name))?;
+        run.make_latest(store)?;
         Ok(run)
+    }
+
+    /// Creates the folder of a history that no run records, with nothing in it. `<store>/latest` points elsewhere until
+    /// [`RunDir::make_latest`].
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn create_empty(store: &Path, scenario: &str, seed: u64, wall: SystemTime) -> Result<Self, Error> {
+        let parent = store.join(file_name(scenario));
+        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
+        let stem = format!("{}-s{seed}", rfc3339(wall_ns(wall)).replace(':', "-"));
+        let name = Self::create_first_free(&parent, &stem)?;
+        Ok(Self { path: parent.join(&name) })
+    }
+
+    /// Points `<store>/latest` at this run of the store.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn make_latest(&self, store: &Path) -> Result<(), Error> {
+        match self.path.strip_prefix(store) {
+            Ok(place) => point_latest(store, place),
+            Err(_) => {
+                let detail = format!("it is not in the store {}", store.display());
+                Err(Error::NoRun { path: self.path.clone(), detail })
+            }
+        }
     }
 
     /// Creates `stem`, or `stem-2`, `stem-3`, … if runs of the same second took the names before.

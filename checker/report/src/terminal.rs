@@ -63,12 +63,13 @@ pub fn check_terminal(name: &str, results: &[CheckResult], style: Style) -> Stri
 
 fn headline(page: &mut Page, input: &ReportInput) {
     let verdict = page.verdict(input.verdict.validity);
+    // What was imported ran on no kernel that is known.
+    let kernel = if input.kernel.is_empty() { String::new() } else { format!("  kernel {}", printable(&input.kernel)) };
     page.raw(&format!(
-        "{verdict}  {}  seed {}  {:.1}s  kernel {}",
+        "{verdict}  {}  seed {}  {:.1}s{kernel}",
         printable(&input.scenario),
         input.seed,
         input.duration_s,
-        printable(&input.kernel)
     ));
 }
 

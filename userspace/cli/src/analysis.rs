@@ -4,7 +4,7 @@
 //! run that ended early make the verdict `unknown`, never `valid`.
 
 use crate::exit::Failure;
-use fissure_checker::{CheckResult, Finding, History, Operation, Reason, Verdict, linearizable, list_append};
+use fissure_checker::{Call, CheckResult, Finding, History, Operation, Reason, Verdict, linearizable, list_append};
 use fissure_history::rows::{ConnectionRow, FaultRow, InjectionRow, NodeRow};
 use fissure_history::{Manifest, RunDir, read};
 use fissure_plan::{Plan, WorkloadKind};
@@ -115,8 +115,7 @@ pub(crate) fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> 
     let has = |wanted: fn(&WorkloadKind) -> bool| {
         plan.is_some_and(|plan| plan.workloads.iter().any(|workload| wanted(&workload.kind)))
     };
-    let transactions = history.only(is_transaction);
-    let registers = history.only(|op| !is_transaction(op));
+    let Parts { registers, transactions, unchecked } = parts(history);
     let mut results = Vec::new();
     if !registers.is_empty() || has(|kind| matches!(kind, WorkloadKind::Register(_))) {
         results.push(check_registers(&registers, &linearizable::Options::default()));
@@ -124,6 +123,7 @@ pub(crate) fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> 
     if !transactions.is_empty() || has(|kind| matches!(kind, WorkloadKind::ListAppend(_))) {
         results.push(check_transactions(&transactions, model_of("list-append").as_deref()));
     }
+    results.extend(unchecked);
     if results.is_empty() {
         let reason = Reason::new("NOTHING_CHECKED", "the history has no operations");
         results.push(CheckResult::unknown("none", "none", reason));
@@ -131,10 +131,40 @@ pub(crate) fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> 
     results
 }
 
-/// Whether an operation is a transaction.
+/// A history taken apart by what can judge it.
+pub(crate) struct Parts {
+    /// Reads, writes and compare-and-sets of registers.
+    pub(crate) registers: History,
+    /// Transactions.
+    pub(crate) transactions: History,
+    /// What is said of the operations that no checker understands; `None` if there are none.
+    pub(crate) unchecked: Option<CheckResult>,
+}
+
+/// Takes a history apart. A read of a key that is also added to, or enqueued into, is no read of a register.
 #[must_use]
-pub(crate) fn is_transaction(op: &Operation) -> bool {
-    matches!(op.call, fissure_checker::Call::Txn(_))
+pub(crate) fn parts(history: &History) -> Parts {
+    let is_register = |call: &Call| matches!(call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
+    let is_other = |call: &Call| !is_register(call) && !matches!(call, Call::Txn(_));
+    let others: BTreeSet<i64> =
+        history.ops().iter().filter(|op| is_other(&op.call)).filter_map(|op| op.call.key()).collect();
+    let of_other_object = |op: &Operation| {
+        is_other(&op.call) || (is_register(&op.call) && op.call.key().is_some_and(|key| others.contains(&key)))
+    };
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for op in history.ops().iter().filter(|op| of_other_object(op)) {
+        *counts.entry(op.call.f()).or_default() += 1;
+    }
+    let unchecked = (!counts.is_empty()).then(|| {
+        let counts: Vec<String> = counts.iter().map(|(f, count)| format!("{f} ×{count}")).collect();
+        let text = format!("no checker of this version understands these operations: {}", counts.join(", "));
+        CheckResult::unknown("none", "none", Reason::new("NO_CHECKER", text))
+    });
+    Parts {
+        registers: history.only(|op| is_register(&op.call) && !of_other_object(op)),
+        transactions: history.only(|op| matches!(op.call, Call::Txn(_))),
+        unchecked,
+    }
 }
 
 /// The linearizability checker; a panic of it is a doubt, never a pass.

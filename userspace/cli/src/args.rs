@@ -51,6 +51,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Ask questions in SQL: of a run, of a folder of runs, of files, of an object store.
     Sql(SqlArgs),
+    /// Turn histories that others recorded into runs, or into Parquet files.
+    Import(ImportArgs),
+    /// Write a history in a format that others read.
+    Export(ExportArgs),
+    /// Make synthetic histories: of simulated stores, with anomalies planted on request, and the verdict to expect.
+    Gen(crate::gen_command::GenArgs),
     /// Show what a run found, again.
     Report(ReportArgs),
     /// List the runs of a store.
@@ -126,7 +132,27 @@ pub(crate) struct CheckArgs {
     /// Consistency model that the history must satisfy; `--model help` lists them.
     #[arg(long)]
     pub(crate) model: Option<String>,
-    /// Values are `[key value]` pairs: check each key on its own (Jepsen's independent tuples).
+    /// How to understand a file.
+    #[command(flatten)]
+    pub(crate) import: ImportFlags,
+    /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
+    #[arg(long)]
+    pub(crate) failed_cas_observes: bool,
+    /// Print JSON to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub(crate) store: PathBuf,
+}
+
+/// How to understand a history that others recorded.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportFlags {
+    /// Format of the file, told from its contents and its name otherwise; `--from help` lists them.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<String>,
+    /// Values are `[key value]` pairs: each key is an object of its own (Jepsen's independent tuples).
     #[arg(long)]
     pub(crate) independent: bool,
     /// Value of a register before its first write, for histories that start with one.
@@ -135,12 +161,46 @@ pub(crate) struct CheckArgs {
     /// An `ok` read of nil means that its result is not known, as in Knossos' histories.
     #[arg(long)]
     pub(crate) nil_reads_unknown: bool,
-    /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
+    /// Leave out records that are wrong, and count them, instead of refusing the file.
     #[arg(long)]
-    pub(crate) failed_cas_observes: bool,
-    /// Print JSON to standard output.
+    pub(crate) lenient: bool,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The histories.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to understand them.
+    #[command(flatten)]
+    pub(crate) flags: ImportFlags,
+    /// Name in the store, in place of the name of the file.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) name: Option<String>,
+    /// Write the operations to this Parquet file instead of a run folder in the store.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where runs are kept.
+    #[arg(long, env = "FISSURE_STORE", default_value = "store")]
+    pub(crate) store: PathBuf,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A run folder (or `latest`), or a history file in any format that `import` reads.
+    #[arg(default_value = "latest")]
+    pub(crate) target: PathBuf,
+    /// How to understand a file.
+    #[command(flatten)]
+    pub(crate) flags: ImportFlags,
+    /// Format to write: edn (Jepsen's history.edn), jsonl (elle-cli's), plume; told from the name of the output otherwise.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// File to write, as a whole or not at all; standard output otherwise.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
     pub(crate) store: PathBuf,

@@ -3,13 +3,14 @@
 use crate::analysis;
 use crate::args::{CheckArgs, WorkloadName};
 use crate::exit::{Exit, Failure};
+use crate::import_command;
 use crate::report_command;
 use crate::screen::Screen;
 use crate::store_command::open_run;
 use fissure_checker::consistency::Model;
 use fissure_checker::{CheckResult, History, Reason, linearizable};
-use fissure_history::import::{NilReads, import_file_with};
-use fissure_history::{ImportOptions, RunState};
+use fissure_history::RunState;
+use fissure_history::import::import_file_with;
 
 /// `fissure check`.
 ///
@@ -27,13 +28,8 @@ pub(crate) fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> 
 }
 
 fn check_file(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
-    let nil_reads = if args.nil_reads_unknown { NilReads::Unknown } else { ImportOptions::default().nil_reads };
-    let independent = args.independent.then_some(true);
-    let options = ImportOptions { independent, nil_reads, initial_value: args.initial, ..ImportOptions::default() };
-    let imported = import_file_with(&args.target, &options).map_err(Failure::usage)?;
-    for note in &imported.notes {
-        screen.say(&format!("note: {note}"));
-    }
+    let imported = import_file_with(&args.target, &args.import.options()?).map_err(Failure::usage)?;
+    import_command::say_notes(&imported.notes, &imported.skipped, screen);
     let results = judge(&imported.history, args);
     report_command::conclude_check(&args.target.display().to_string(), &results, args.json, screen)
 }
@@ -48,7 +44,7 @@ fn check_run(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
             format!("its process was killed; seal what it recorded: fissure recover {}", run.path().display());
         return Err(Failure::usage(error).help(if alive { "it is still running".to_owned() } else { recover }));
     }
-    if args.model.is_some() || args.workload.is_some() || args.initial.is_some() || args.failed_cas_observes {
+    if args.model.is_some() || args.workload.is_some() || args.import.initial.is_some() || args.failed_cas_observes {
         let recorded = fissure_history::read_history(run.path()).map_err(Failure::usage)?;
         let results = judge(&recorded.history, args);
         return report_command::conclude_check(&run.path().display().to_string(), &results, args.json, screen);
@@ -59,11 +55,10 @@ fn check_run(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {
 
 /// The checkers that the flags ask for, or those that the operations call for.
 fn judge(history: &History, args: &CheckArgs) -> Vec<CheckResult> {
-    let transactions = history.only(analysis::is_transaction);
-    let registers = history.only(|op| !analysis::is_transaction(op));
+    let analysis::Parts { registers, transactions, unchecked } = analysis::parts(history);
     let model = args.model.as_deref();
     let options = linearizable::Options {
-        initial: args.initial,
+        initial: args.import.initial,
         failed_cas_observes: args.failed_cas_observes,
         ..linearizable::Options::default()
     };
@@ -78,6 +73,7 @@ fn judge(history: &History, args: &CheckArgs) -> Vec<CheckResult> {
             if !transactions.is_empty() {
                 results.push(analysis::check_transactions(&transactions, model));
             }
+            results.extend(unchecked);
             if results.is_empty() {
                 let reason = Reason::new("NOTHING_CHECKED", "the history has no operations");
                 results.push(CheckResult::unknown("none", model.unwrap_or("none"), reason));

@@ -183,9 +183,9 @@ fn to_file(stream: Stream, path: &Path, screen: &Screen) -> Result<Made, Failure
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let beside = with_suffix(path, ".expected.json");
     if extension == "parquet" {
-        let mut writer = HistoryWriter::create_file(path).map_err(Failure::usage)?;
-        let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::usage)?;
-        let report = writer.finish().map_err(Failure::usage)?;
+        let mut writer = HistoryWriter::create_file(path).map_err(Failure::cannot_run)?;
+        let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::cannot_run)?;
+        let report = writer.finish().map_err(Failure::cannot_run)?;
         return finish(path.to_owned(), beside, &report, expected);
     }
     let Some(format) = ExportFormat::from_extension(extension) else {
@@ -194,13 +194,13 @@ fn to_file(stream: Stream, path: &Path, screen: &Screen) -> Result<Made, Failure
     };
     // By way of Parquet, which is written and read with bounded memory.
     let rows = with_suffix(path, ".ops.parquet");
-    let mut writer = HistoryWriter::create_file(&rows).map_err(Failure::usage)?;
-    let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::usage)?;
-    let report = writer.finish().map_err(Failure::usage)?;
+    let mut writer = HistoryWriter::create_file(&rows).map_err(Failure::cannot_run)?;
+    let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::cannot_run)?;
+    let report = writer.finish().map_err(Failure::cannot_run)?;
     let exported = export_to(&rows, path, format, screen);
     let removed = std::fs::remove_file(&rows);
     exported?;
-    removed.map_err(|error| Failure::usage(anyhow::anyhow!("cannot remove {}: {error}", rows.display())))?;
+    removed.map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot remove {}: {error}", rows.display())))?;
     finish(path.to_owned(), beside, &report, expected)
 }
 
@@ -209,10 +209,10 @@ fn export_to(rows: &Path, path: &Path, format: ExportFormat, screen: &Screen) ->
     let partial = with_suffix(path, ".partial");
     let failed = |what: &'static str| {
         let path = partial.display().to_string();
-        move |error: std::io::Error| Failure::usage(anyhow::anyhow!("cannot {what} {path}: {error}"))
+        move |error: std::io::Error| Failure::cannot_run(anyhow::anyhow!("cannot {what} {path}: {error}"))
     };
     let mut file = File::create(&partial).map_err(failed("create"))?;
-    let exported = export(rows, format, &ExportOptions::default(), &mut file).map_err(Failure::usage);
+    let exported = export(rows, format, &ExportOptions::default(), &mut file).map_err(Failure::cannot_run);
     let report = exported.inspect_err(|_| drop(std::fs::remove_file(&partial)))?;
     for note in report.notes {
         screen.say(&format!("note: {note}"));
@@ -225,7 +225,7 @@ fn export_to(rows: &Path, path: &Path, format: ExportFormat, screen: &Screen) ->
 fn to_store(stream: Stream, store: &Path, args: &GenArgs) -> Result<Made, Failure> {
     let started = SystemTime::now();
     let scenario = format!("gen-{}-{}", args.workload, args.level);
-    let run = RunDir::create(store, &scenario, args.seed, started).map_err(Failure::usage)?;
+    let run = RunDir::create(store, &scenario, args.seed, started).map_err(Failure::cannot_run)?;
     let started_wall_ns = fissure_history::wall_ns(started);
     let mut manifest = Manifest {
         schema_version: SCHEMA_VERSION,
@@ -241,24 +241,24 @@ fn to_store(stream: Stream, store: &Path, args: &GenArgs) -> Result<Made, Failur
         owner: Some(Owner::current()),
         ..Manifest::default()
     };
-    manifest.write(run.path()).map_err(Failure::usage)?;
-    let mut writer = HistoryWriter::create(run.path()).map_err(Failure::usage)?;
-    let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::usage)?;
-    let report = writer.finish().map_err(Failure::usage)?;
+    manifest.write(run.path()).map_err(Failure::cannot_run)?;
+    let mut writer = HistoryWriter::create(run.path()).map_err(Failure::cannot_run)?;
+    let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::cannot_run)?;
+    let report = writer.finish().map_err(Failure::cannot_run)?;
     // A run keeps its journal there; this one has none. What is left of it is harmless.
     let _ = std::fs::remove_dir(run.journal_dir());
     manifest.state = RunState::Sealed;
     manifest.counts = report.counts;
     manifest.duration_ns = report.last_ns;
     manifest.owner = None;
-    manifest.write(run.path()).map_err(Failure::usage)?;
+    manifest.write(run.path()).map_err(Failure::cannot_run)?;
     let beside = run.file("expected.json");
     finish(run.path().to_owned(), beside, &report, expected)
 }
 
 fn finish(path: PathBuf, beside: PathBuf, report: &SealReport, expected: Expected) -> Result<Made, Failure> {
     let wrote = std::fs::write(&beside, expected.to_json());
-    wrote.map_err(|error| Failure::usage(anyhow::anyhow!("cannot write {}: {error}", beside.display())))?;
+    wrote.map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot write {}: {error}", beside.display())))?;
     Ok(Made { path, beside, ops: report.counts.ops, expected })
 }
 

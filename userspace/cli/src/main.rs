@@ -5,6 +5,9 @@ mod args;
 mod check_command;
 mod doctor_command;
 mod exit;
+mod export_command;
+mod gen_command;
+mod import_command;
 mod life;
 mod plan_command;
 mod report_command;
@@ -71,6 +74,9 @@ fn dispatch(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Run(args) => run_command::run(args, screen),
         Command::Check(args) => check_command::check(args, screen),
         Command::Sql(args) => sql_command::sql(args, screen),
+        Command::Import(args) => import_command::import(args, screen),
+        Command::Export(args) => export_command::export_history(args, screen),
+        Command::Gen(args) => gen_command::gen_history(args, screen),
         Command::Report(args) => report_command::report(args, screen),
         Command::Ls(args) => store_command::ls(args, screen),
         Command::Plan(PlanCommand::Check { scenarios }) => plan_command::check(scenarios, screen),

@@ -141,7 +141,8 @@ fn input(run: &RunDir, analysis: &Analysis, scenario: Option<&Path>) -> ReportIn
         events_lost: manifest.counts.events_lost,
         node_events: node_lines(analysis, zero),
         packets: packet_lists(analysis, zero),
-        again: Some(again),
+        // What was imported cannot be run again.
+        again: scenario_path.is_file().then_some(again),
     }
 }
 
