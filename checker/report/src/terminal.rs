@@ -177,7 +177,8 @@ fn tested(page: &mut Page, input: &ReportInput) {
         format!("{} lost: those faults were not injected", count(input.events_lost, "event"))
     };
     page.labelled("packets", &format!("{} dropped and recorded, {lost}", thousands(input.injections)));
-    page.labelled("target", &printable(&format!("{} on {}", input.target, input.nodes.join(", "))));
+    let nodes = if input.nodes.is_empty() { String::new() } else { format!(" on {}", input.nodes.join(", ")) };
+    page.labelled("target", &printable(&format!("{}{nodes}", input.target)));
 }
 
 fn fault_lines(page: &mut Page, fault: &FaultSummary<'_>, label: &str) {
