@@ -1,10 +1,6 @@
+use super::super::fressian_writer::FressianWriter;
 use super::*;
 use proptest::prelude::*;
-
-#[path = "../../tests/common/fressian_writer.rs"]
-#[allow(dead_code, reason = "each test module uses its own part of it")]
-mod writer;
-use writer::FressianWriter;
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();

@@ -1,10 +1,6 @@
+use super::super::fressian_writer::{FressianWriter, JepsenWriter, Op};
 use super::*;
 use std::io::Cursor;
-
-#[path = "../../tests/common/fressian_writer.rs"]
-#[allow(dead_code, reason = "each test module uses its own part of it")]
-mod writer;
-use writer::{FressianWriter, JepsenWriter, Op};
 
 fn nil(writer: &mut FressianWriter) {
     writer.nil();

@@ -26,6 +26,11 @@
 //! ```
 
 mod awdit;
+#[cfg(test)]
+#[path = "../../tests/common/fressian_writer.rs"]
+#[allow(dead_code, reason = "each test module uses its own part of it")]
+mod fressian_writer;
+
 mod block;
 mod bytes;
 mod chronos;
