@@ -127,6 +127,10 @@ impl Binary {
         let package = repo.packages.iter().find(|package| message["package_id"] == package.id.as_str())?;
         let name = message["target"]["name"].as_str()?;
         let kind = message["target"]["kind"][0].as_str()?;
+        if kind == "bench" {
+            // Compiled, so that it does not rot; run by `cargo xtask bench`.
+            return None;
+        }
         let target = package.targets.iter().find(|target| target.name == name && target.kind == kind)?;
         Some(Self {
             package: package.clone(),
