@@ -10,7 +10,7 @@ use crate::store_command::open_run;
 use fissure_checker::consistency::Model;
 use fissure_checker::{CheckResult, History, Reason, linearizable};
 use fissure_history::RunState;
-use fissure_history::import::import_file_with;
+use fissure_history::import::{import_file_with, is_foreign_folder};
 
 /// `fissure check`.
 ///
@@ -24,7 +24,11 @@ pub(crate) fn check(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> 
         }
         known_model(model)?;
     }
-    if args.target.is_file() { check_file(args, screen) } else { check_run(args, screen) }
+    if args.import.wants_list(screen) {
+        return Ok(Exit::Valid);
+    }
+    let foreign = args.target.is_file() || is_foreign_folder(&args.target);
+    if foreign { check_file(args, screen) } else { check_run(args, screen) }
 }
 
 fn check_file(args: &CheckArgs, screen: &Screen) -> Result<Exit, Failure> {

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::store_command::open_run;
 use fissure_history::export::{ExportError, ExportFormat, ExportOptions, ExportReport, export};
+use fissure_history::import::is_foreign_folder;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub(crate) fn export_history(args: &ExportArgs, screen: &Screen) -> Result<Exit,
     if args.flags.wants_list(screen) {
         return Ok(Exit::Valid);
     }
-    let target = match args.target.is_file() {
+    let target = match args.target.is_file() || is_foreign_folder(&args.target) {
         true => args.target.clone(),
         false => open_run(&args.target, &args.store)?.path().to_owned(),
     };

@@ -184,7 +184,8 @@ fn told(path: &Path, mistakes: &SkippedRecords) -> String {
 }
 
 /// Whether a folder is a history in a format of others: logs of Cobra.
-pub(crate) fn is_foreign_folder(path: &Path) -> bool {
+#[must_use]
+pub fn is_foreign_folder(path: &Path) -> bool {
     cobra::looks_like(path)
 }
 
