@@ -1,3 +1,5 @@
+//! Every code of Fressian against bytes that were computed by hand, and hostile streams.
+
 use super::super::fressian_writer::FressianWriter;
 use super::*;
 use proptest::prelude::*;

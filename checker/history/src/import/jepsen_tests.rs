@@ -1,3 +1,5 @@
+//! Files of Jepsen: blocks, references, histories in chunks, and damaged ones.
+
 use super::super::fressian_writer::{FressianWriter, JepsenWriter, Op};
 use super::*;
 use std::io::Cursor;

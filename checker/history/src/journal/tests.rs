@@ -1,3 +1,5 @@
+//! A full disk, and a recorder that is faster than the disk.
+
 use super::*;
 
 #[test]
