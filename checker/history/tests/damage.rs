@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Step, journaled, new_run, play, told_call};
+use common::{Step, copy_dir, journaled, new_run, play, told_call};
 use fissure_checker::History;
 use fissure_history::journal::Journal;
 use fissure_history::rows::ClockRow;
@@ -23,19 +23,6 @@ fn some_steps(count: usize) -> Vec<Step> {
         named: at.is_multiple_of(2),
     };
     (0..count).map(&mut step).collect()
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target)
-        } else {
-            std::fs::copy(entry.path(), target).map(|_| ()).unwrap()
-        }
-    }
 }
 
 /// A copy of the run with one change to one file.

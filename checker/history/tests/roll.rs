@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Step, fast_dir, new_run, play, steps, told_call};
+use common::{Step, copy_dir, fast_dir, new_run, play, steps, told_call};
 use fissure_checker::{Call, History};
 use fissure_history::journal::{CompleteEvent, Completed, InvokeEvent, Journal, Recorder, SegmentLimits};
 use fissure_history::rows::{ClockRow, ConnectionKind, ConnectionRow, NameRow, NodeRow};
@@ -119,19 +119,6 @@ fn rolled(recorder: &Recorder, run: &RunDir) -> History {
         std::thread::sleep(Duration::from_millis(1));
     }
     history
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target)
-        } else {
-            std::fs::copy(entry.path(), target).map(|_| ()).unwrap()
-        }
-    }
 }
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {

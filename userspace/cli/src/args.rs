@@ -12,7 +12,7 @@ use std::path::PathBuf;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 valid · 1 a violation was found · 2 unknown · 3 cannot run here · 64 usage or scenario \
-                  error · 70 a bug in fissure\n\nExamples:\n  fissure run examples/demo-leader-partition.toml\n  \
+                  error · 70 a bug in fissure · 130 `sql` was ended by a signal\n\nExamples:\n  fissure run examples/demo-partition-leader.toml\n  \
                   fissure check history.edn --model strict-serializable\n  fissure sql store/latest -c 'select f, \
                   outcome, count(*) from ops group by 1, 2'"
 )]
@@ -195,9 +195,10 @@ pub(crate) struct ExportArgs {
     /// How to understand a file.
     #[command(flatten)]
     pub(crate) flags: ImportFlags,
-    /// Format to write: edn (Jepsen's history.edn), jsonl (elle-cli's), plume; told from the name of the output otherwise.
+    /// Format to write: edn (Jepsen's history.edn), json-lines (elle-cli's), plume; told from the name of the output
+    /// otherwise.
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) format: Option<String>,
+    pub(crate) to: Option<String>,
     /// File to write, as a whole or not at all; standard output otherwise.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -4,11 +4,10 @@ use crate::args::ExportArgs;
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::store_command::open_run;
+use crate::whole_file::WholeFile;
 use fissure_history::export::{ExportError, ExportFormat, ExportOptions, ExportReport, export};
 use fissure_history::import::is_foreign_folder;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// `fissure export`.
 ///
@@ -45,41 +44,31 @@ pub(crate) fn export_history(args: &ExportArgs, screen: &Screen) -> Result<Exit,
 }
 
 fn format(args: &ExportArgs) -> Result<ExportFormat, Failure> {
-    if let Some(name) = &args.format {
+    if let Some(name) = &args.to {
         return name.parse().map_err(Failure::usage);
     }
     let Some(output) = &args.output else { return Ok(ExportFormat::Edn) };
     let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     ExportFormat::from_extension(extension).ok_or_else(|| {
         let error = anyhow::anyhow!("the name of {} tells no format", output.display());
-        Failure::usage(error).help("name it with --format: edn, json-lines or plume")
+        Failure::usage(error).help("name it with --to: edn, json-lines or plume")
     })
 }
 
-/// Writes beside the file, then renames: a good file is never replaced by half of one.
-fn to_file(
+/// Writes a file, as a whole or not at all.
+///
+/// # Errors
+/// When the history cannot be read, the format has no words for it, or the disk refuses.
+pub(crate) fn to_file(
     target: &Path,
     format: ExportFormat,
     options: &ExportOptions,
     output: &Path,
 ) -> Result<ExportReport, Failure> {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial: PathBuf = output.with_file_name(name);
-    let cannot = |what: &str, error: std::io::Error| {
-        Failure::cannot_run(anyhow::anyhow!("cannot {what} {}: {error}", partial.display()))
-    };
-    let mut file = File::create(&partial).map_err(|error| cannot("create", error))?;
-    let done = export(target, format, options, &mut file).map_err(failure).and_then(|report| {
-        file.flush().and_then(|()| file.sync_all()).map_err(|error| cannot("write", error))?;
-        std::fs::rename(&partial, output).map_err(|error| cannot("rename", error))?;
-        Ok(report)
-    });
-    if done.is_err() {
-        // What it was is said by the first error.
-        let _ = std::fs::remove_file(&partial);
-    }
-    done
+    let mut file = WholeFile::create(output)?;
+    let report = export(target, format, options, &mut file).map_err(failure)?;
+    file.finish()?;
+    Ok(report)
 }
 
 fn failure(error: ExportError) -> Failure {

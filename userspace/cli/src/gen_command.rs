@@ -2,17 +2,17 @@
 
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
+use crate::whole_file::write_whole;
+use crate::{export_command, kept_history};
 use clap::Args;
 use fissure_checker::synthetic::{
     Expected, KeyChoice, Latency, Level, Plant, Spec, SpecError, Spread, Stream, Workload, plantable,
 };
-use fissure_history::export::{ExportFormat, ExportOptions, export};
-use fissure_history::manifest::Owner;
-use fissure_history::{HistoryWriter, Manifest, RunDir, RunState, SCHEMA_VERSION, SealReport, synthetic};
+use fissure_history::export::{ExportFormat, ExportOptions};
+use fissure_history::{HistoryWriter, Manifest, SealReport, synthetic};
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// Flags of `gen`.
 #[derive(Debug, Args)]
@@ -197,68 +197,34 @@ fn to_file(stream: Stream, path: &Path, screen: &Screen) -> Result<Made, Failure
     let mut writer = HistoryWriter::create_file(&rows).map_err(Failure::cannot_run)?;
     let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::cannot_run)?;
     let report = writer.finish().map_err(Failure::cannot_run)?;
-    let exported = export_to(&rows, path, format, screen);
+    let exported = export_command::to_file(&rows, format, &ExportOptions::default(), path);
     let removed = std::fs::remove_file(&rows);
-    exported?;
+    for note in exported?.notes {
+        screen.say(&format!("note: {note}"));
+    }
     removed.map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot remove {}: {error}", rows.display())))?;
     finish(path.to_owned(), beside, &report, expected)
 }
 
-/// Exports beside the place, syncs and renames: a file that is there is replaced as a whole.
-fn export_to(rows: &Path, path: &Path, format: ExportFormat, screen: &Screen) -> Result<(), Failure> {
-    let partial = with_suffix(path, ".partial");
-    let failed = |what: &'static str| {
-        let path = partial.display().to_string();
-        move |error: std::io::Error| Failure::cannot_run(anyhow::anyhow!("cannot {what} {path}: {error}"))
-    };
-    let mut file = File::create(&partial).map_err(failed("create"))?;
-    let exported = export(rows, format, &ExportOptions::default(), &mut file).map_err(Failure::cannot_run);
-    let report = exported.inspect_err(|_| drop(std::fs::remove_file(&partial)))?;
-    for note in report.notes {
-        screen.say(&format!("note: {note}"));
-    }
-    file.sync_all().map_err(failed("sync"))?;
-    std::fs::rename(&partial, path).map_err(failed("rename"))
-}
-
-/// Makes a run: manifest first, history, manifest again.
+/// Makes a run.
 fn to_store(stream: Stream, store: &Path, args: &GenArgs) -> Result<Made, Failure> {
-    let started = SystemTime::now();
-    let scenario = format!("gen-{}-{}", args.workload, args.level);
-    let run = RunDir::create(store, &scenario, args.seed, started).map_err(Failure::cannot_run)?;
-    let started_wall_ns = fissure_history::wall_ns(started);
-    let mut manifest = Manifest {
-        schema_version: SCHEMA_VERSION,
-        state: RunState::Running,
-        scenario,
+    let manifest = Manifest {
+        scenario: format!("gen-{}-{}", args.workload, args.level),
         seed: args.seed,
-        started: fissure_history::rfc3339(started_wall_ns),
-        started_wall_ns,
-        fissure_version: env!("CARGO_PKG_VERSION").to_owned(),
         target: "simulated".to_owned(),
         nodes: (1..=args.nodes).map(|node| format!("n{node}")).collect(),
         workload: args.workload.name().to_owned(),
-        owner: Some(Owner::current()),
         ..Manifest::default()
     };
-    manifest.write(run.path()).map_err(Failure::cannot_run)?;
-    let mut writer = HistoryWriter::create(run.path()).map_err(Failure::cannot_run)?;
-    let expected = synthetic::write(stream, &mut writer, |_| {}).map_err(Failure::cannot_run)?;
-    let report = writer.finish().map_err(Failure::cannot_run)?;
-    // A run keeps its journal there; this one has none. What is left of it is harmless.
-    let _ = std::fs::remove_dir(run.journal_dir());
-    manifest.state = RunState::Sealed;
-    manifest.counts = report.counts;
-    manifest.duration_ns = report.last_ns;
-    manifest.owner = None;
-    manifest.write(run.path()).map_err(Failure::cannot_run)?;
+    let (run, report, expected) = kept_history::keep(store, manifest, |writer| {
+        synthetic::write(stream, writer, |_| {}).map_err(Failure::cannot_run)
+    })?;
     let beside = run.file("expected.json");
     finish(run.path().to_owned(), beside, &report, expected)
 }
 
 fn finish(path: PathBuf, beside: PathBuf, report: &SealReport, expected: Expected) -> Result<Made, Failure> {
-    let wrote = std::fs::write(&beside, expected.to_json());
-    wrote.map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot write {}: {error}", beside.display())))?;
+    write_whole(&beside, &expected.to_json())?;
     Ok(Made { path, beside, ops: report.counts.ops, expected })
 }
 

@@ -2,14 +2,12 @@
 
 use crate::args::{ImportArgs, ImportFlags};
 use crate::exit::{Exit, Failure};
+use crate::kept_history;
 use crate::screen::Screen;
-use fissure_history::import::{Format, ImportReport, NilReads, SkippedRecords, import_to};
+use fissure_history::import::{Format, NilReads, SkippedRecords, import_to};
 use fissure_history::writer::HistoryWriter;
-use fissure_history::{
-    Error, ImportError, ImportOptions, Manifest, RunDir, RunState, SCHEMA_VERSION, rfc3339, wall_ns,
-};
+use fissure_history::{Error, ImportError, ImportOptions, Manifest, RunDir};
 use std::path::Path;
-use std::time::SystemTime;
 
 impl ImportFlags {
     /// The same as the library takes it.
@@ -85,51 +83,18 @@ fn import_failure(error: ImportError) -> Failure {
     }
 }
 
-/// Imports one file as a run. A run that could not be finished leaves no folder.
+/// Imports one file as a run.
 fn import_run(args: &ImportArgs, file: &Path, options: &ImportOptions, screen: &Screen) -> Result<RunDir, Failure> {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "imported".to_owned());
     if !file.exists() {
         return Err(Failure::usage(anyhow::anyhow!("there is no {}", file.display())));
     }
-    let now = SystemTime::now();
-    let run = RunDir::create_empty(&args.store, &name, 0, now).map_err(Failure::cannot_run)?;
-    let manifest = Manifest {
-        schema_version: SCHEMA_VERSION,
-        state: RunState::Running,
-        scenario: name,
-        started: rfc3339(wall_ns(now)),
-        started_wall_ns: wall_ns(now),
-        fissure_version: env!("CARGO_PKG_VERSION").to_owned(),
-        target: format!("imported from {}", file.display()),
-        owner: Some(fissure_history::manifest::Owner::current()),
-        ..Manifest::default()
-    };
-    let filled = fill(&run, manifest, file, options);
-    let (report, ops) = filled.inspect_err(|_| {
-        // The first error is the one to tell; a folder that cannot be removed has a manifest that says `running`.
-        let _ = std::fs::remove_dir_all(run.path());
-    })?;
-    run.make_latest(&args.store).map_err(Failure::cannot_run)?;
+    let target = format!("imported from {}", file.display());
+    let manifest = Manifest { scenario: name, target, ..Manifest::default() };
+    let (run, sealed, report) =
+        kept_history::keep(&args.store, manifest, |writer| import_to(file, options, writer).map_err(import_failure))?;
     say_notes(&report.notes, &report.skipped, screen);
-    screen.data(&format!("{}: {ops} operations\n", run.path().display()));
+    screen.data(&format!("{}: {} operations\n", run.path().display(), sealed.counts.ops));
     Ok(run)
-}
-
-fn fill(
-    run: &RunDir,
-    mut manifest: Manifest,
-    file: &Path,
-    options: &ImportOptions,
-) -> Result<(ImportReport, u64), Failure> {
-    manifest.write(run.path()).map_err(Failure::cannot_run)?;
-    let mut writer = HistoryWriter::create(run.path()).map_err(Failure::cannot_run)?;
-    let report = import_to(file, options, &mut writer).map_err(import_failure)?;
-    let sealed = writer.finish().map_err(Failure::cannot_run)?;
-    manifest.state = RunState::Sealed;
-    manifest.owner = None;
-    manifest.counts = sealed.counts;
-    manifest.duration_ns = sealed.last_ns;
-    manifest.write(run.path()).map_err(Failure::cannot_run)?;
-    Ok((report, sealed.counts.ops))
 }

@@ -8,6 +8,7 @@ mod exit;
 mod export_command;
 mod gen_command;
 mod import_command;
+mod kept_history;
 mod life;
 mod plan_command;
 mod report_command;
@@ -20,6 +21,7 @@ mod sql_output;
 mod sql_shell;
 mod sql_signals;
 mod store_command;
+mod whole_file;
 
 use args::{Cli, Command, PlanCommand};
 use clap::{CommandFactory, Parser};

@@ -5,6 +5,7 @@ use crate::args::{ReportArgs, ReportFormat};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::store_command::open_run;
+use crate::whole_file::write_whole;
 use fissure_checker::CheckResult;
 use fissure_history::manifest::ManifestReason;
 use fissure_history::rows::InjectionRow;
@@ -60,9 +61,9 @@ pub(crate) fn conclude(
     let exit = Exit::from(analysis.verdict.validity);
     let input = input(run, analysis, scenario);
     let results = format!("{:#}\n", fissure_report::results_json(&input));
-    write(run, "results.json", &results)?;
-    write(run, "junit.xml", &fissure_report::junit_xml(&input))?;
-    write(run, "report.html", &fissure_report::html(&input))?;
+    write_whole(&run.file("results.json"), &results)?;
+    write_whole(&run.file("junit.xml"), &fissure_report::junit_xml(&input))?;
+    write_whole(&run.file("report.html"), &fissure_report::html(&input))?;
     let mut manifest = Manifest::read(run.path()).map_err(Failure::cannot_run)?;
     manifest.verdict = Some(analysis.verdict.validity.name().to_owned());
     manifest.exit_code = Some(exit as i32);
@@ -99,14 +100,6 @@ pub(crate) fn conclude_check(
 
 fn style(screen: &Screen) -> Style {
     Style { color: screen.color_out, width: screen.width() }
-}
-
-/// Beside its place, then renamed into it: a reader never sees half a report.
-fn write(run: &RunDir, name: &str, text: &str) -> Result<(), Failure> {
-    let (path, partial) = (run.file(name), run.file(&format!("{name}.partial")));
-    std::fs::write(&partial, text)
-        .and_then(|()| std::fs::rename(&partial, &path))
-        .map_err(|error| Failure::cannot_run(anyhow::anyhow!("cannot write {}: {error}", path.display())))
 }
 
 fn input(run: &RunDir, analysis: &Analysis, scenario: Option<&Path>) -> ReportInput {

@@ -1,12 +1,12 @@
 //! Where the answers of `fissure sql` go: standard output, or a file that appears when it is whole.
 
 use crate::args::SqlFormat;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::sql_command::form_of;
+use crate::whole_file::WholeFile;
 use fissure_sql::{Format, Session, SqlError, Written};
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, IsTerminal};
+use std::path::Path;
 
 /// Where answers go, and in which form.
 pub(crate) struct Output {
@@ -17,12 +17,9 @@ pub(crate) struct Output {
     file: Option<OutputFile>,
 }
 
-/// A file that is being written beside its place.
+/// A file of answers.
 struct OutputFile {
-    path: PathBuf,
-    /// Where it is written; `None` if the place is no plain file, such as a pipe.
-    partial: Option<PathBuf>,
-    file: BufWriter<File>,
+    file: WholeFile,
     form: Option<SqlFormat>,
     answers: usize,
 }
@@ -107,77 +104,19 @@ impl Output {
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
-        self.file.take().map_or(Ok(()), OutputFile::finish)
+        self.file.take().map_or(Ok(()), |output| output.file.finish())
     }
 }
 
 impl OutputFile {
     fn create(path: &Path) -> Result<Self, Failure> {
-        let cannot = |error: std::io::Error| cannot_write(path, &error);
-        let form = form_of(path);
-        let place = if path.exists() { path.canonicalize().map_err(cannot)? } else { path.to_owned() };
-        if place.exists() && !place.is_file() {
-            let file = File::options().write(true).open(&place).map_err(cannot)?;
-            return Ok(Self { path: place, partial: None, file: BufWriter::new(file), form, answers: 0 });
-        }
-        let Some(name) = place.file_name() else {
-            return Err(Failure::usage(anyhow::anyhow!("{} is no name of a file", path.display())));
-        };
-        let partial = format!(".{}.partial-{}", name.to_string_lossy(), std::process::id());
-        let partial = place.with_file_name(partial);
-        let file = File::create(&partial).map_err(cannot)?;
-        Ok(Self { path: place, partial: Some(partial), file: BufWriter::new(file), form, answers: 0 })
+        Ok(Self { file: WholeFile::create(path)?, form: form_of(path), answers: 0 })
     }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        let written = self.file.flush();
-        if let Some(partial) = self.partial.take() {
-            let placed = written.and_then(|()| self.file.get_ref().sync_all());
-            return placed.and_then(|()| std::fs::rename(&partial, &self.path)).map_err(|error| {
-                // It is of no use to anybody.
-                let _ = std::fs::remove_file(&partial);
-                cannot_write(&self.path, &error)
-            });
-        }
-        written.map_err(|error| cannot_write(&self.path, &error))
-    }
-}
-
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if let Some(partial) = &self.partial {
-            // What is not finished is not wanted.
-            let _ = std::fs::remove_file(partial);
-        }
-    }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    let error = anyhow::anyhow!("cannot write {}: {error}", path.display());
-    Failure { exit: Exit::CannotRun, error, help: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_appears_when_it_is_whole_and_not_otherwise() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.csv");
-        std::fs::write(&path, "before").unwrap();
-        let entries = || std::fs::read_dir(dir.path()).unwrap().count();
-        let mut file = OutputFile::create(&path).unwrap();
-        file.file.write_all(b"after").unwrap();
-        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), entries()), ("before", 2));
-        drop(file);
-        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), entries()), ("before", 1));
-        let mut file = OutputFile::create(&path).unwrap();
-        file.file.write_all(b"after").unwrap();
-        file.finish().unwrap();
-        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), entries()), ("after", 1));
-        assert!(OutputFile::create(&dir.path().join("no/such/folder")).is_err());
-    }
 
     #[test]
     fn the_form_comes_from_the_flag_or_the_file() {

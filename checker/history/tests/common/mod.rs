@@ -225,3 +225,17 @@ pub(crate) fn journaled(steps: &[Step]) -> (tempfile::TempDir, RunDir, History) 
     journal.finish().unwrap();
     (store, run, history)
 }
+
+/// Copies a folder with everything in it.
+pub(crate) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target)
+        } else {
+            std::fs::copy(entry.path(), target).map(|_| ()).unwrap()
+        }
+    }
+}
