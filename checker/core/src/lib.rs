@@ -21,6 +21,7 @@ pub mod list_append;
 pub mod names;
 pub mod op;
 pub mod synthetic;
+mod transactions;
 pub mod verdict;
 
 pub use finding::{CheckResult, Edge, EdgeKind, Finding};

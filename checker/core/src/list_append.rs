@@ -8,21 +8,14 @@
 //! database's clocks.
 //!
 //! Rooms: `index` scans the history; `transaction` looks at each transaction by itself; `versions` and `keys` at each
-//! key; `line` confines cycles to segments of time; `graph`, `scc`, `cycles`, `single` and `nonadjacent` find them;
-//! `explain` and `words` put them into sentences. Nothing recurses, nothing is bounded by a time-out, and no result
-//! depends on the order of a hash map.
+//! key; `crate::transactions` finds the cycles; `explain` and `words` put everything into sentences. Nothing recurses,
+//! nothing is bounded by a time-out, and no result depends on the order of a hash map.
 
-mod cycles;
 mod explain;
-mod graph;
 mod index;
 mod keys;
-mod line;
-mod nonadjacent;
 mod raw;
 mod raw_words;
-mod scc;
-mod single;
 mod transaction;
 mod versions;
 mod words;
@@ -34,12 +27,10 @@ use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
 use crate::op::{History, Outcome};
 use crate::verdict::{Reason, Validity, Verdict};
-use cycles::{Cycle, Search};
+use crate::transactions::{Txns, cycles::Cycle, find_cycles, txns::TXNS_MAX};
 use explain::Narrator;
-use graph::Graph;
-use index::{DuplicateAppend, Index, NONE, OPS_MAX, foreign_ops};
-use keys::{Dependencies, KeyFacts};
-use line::Line;
+use index::{DuplicateAppend, Index, foreign_ops};
+use keys::KeyFacts;
 use raw::Raw;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,12 +75,14 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     };
     let mut found: Vec<Raw> = Vec::new();
     transaction::examine(ops, &mut found);
-    let end: Vec<u64> = ops.iter().map(crate::op::Operation::end_seq).collect();
-    let KeyFacts { dependencies, found: of_keys, first_seen } = keys::examine(&index, &end);
-    drop(end);
+    let mut txns = Txns::of(ops);
+    let KeyFacts { dependencies, found: of_keys, seen } = keys::examine(&index, &txns);
     found.extend(of_keys);
-    let cycles = find_cycles(history, &dependencies, &first_seen, known_order(history, options.model));
-    let edges = dependencies.ww.len() + dependencies.wr.len() + dependencies.rw.len();
+    for (txn, moment) in seen {
+        txns.note_seen(txn, moment);
+    }
+    let cycles = find_cycles(&txns, &dependencies, known_order(history, options.model));
+    let edges = dependencies.len();
     drop(dependencies);
 
     let told = tell(&index, &found, cycles, options.findings_per_anomaly);
@@ -117,8 +110,8 @@ fn refuse(history: &History) -> Option<Reason> {
     if history.is_empty() {
         return Some(Reason::new("NOTHING_CHECKED", "the history holds no operation"));
     }
-    if history.len() > OPS_MAX {
-        let text = format!("{} operations, more than the {OPS_MAX} that fit one check", history.len());
+    if history.len() > TXNS_MAX {
+        let text = format!("{} operations, more than the {TXNS_MAX} that fit one check", history.len());
         return Some(Reason::new("TOO_LARGE", text));
     }
     let foreign = foreign_ops(history);
@@ -153,46 +146,6 @@ fn duplicate_appends(history: &History, duplicates: &[DuplicateAppend]) -> Reaso
         "DUPLICATE_APPENDS",
         format!("the same value was appended to a key twice: {}{more}; who wrote it cannot be told", cases.join("; ")),
     )
-}
-
-fn find_cycles(history: &History, dependencies: &Dependencies, first_seen: &[u64], order: Order) -> Vec<Cycle> {
-    let ops = history.ops();
-    let line = Line::new(ops, first_seen);
-    let segments = line.segments(dependencies);
-    if segments.iter().all(|segment| *segment == NONE) {
-        return Vec::new();
-    }
-    // Real-time order contains process order: the strongest order alone decides whether there is any cycle.
-    let graph = Graph::new(ops, dependencies, &line, &segments, &[order]);
-    drop(segments);
-    let parts = cyclic_parts(&graph, ops.len());
-    drop(graph);
-    if parts.iter().all(|part| *part == NONE) {
-        return Vec::new();
-    }
-    let (orders, level_max): (&[Order], u8) = match order {
-        Order::Data => (&[], 0),
-        Order::Process => (&[Order::Process], 1),
-        Order::Realtime => (&[Order::Process, Order::Realtime], 2),
-    };
-    let graph = Graph::new(ops, dependencies, &line, &parts, orders);
-    Search::run(&graph, ops, level_max)
-}
-
-/// Number of the strongly connected component of each transaction; `NONE` for those on no cycle.
-fn cyclic_parts(graph: &Graph, txns: usize) -> Vec<u32> {
-    let mut parts = vec![NONE; txns];
-    let mut count = 0;
-    let view = scc::Plain { graph, labels: u8::MAX, within: None };
-    scc::Walks::default().components(&view, 0..graph.nodes() as u32, |nodes| {
-        if nodes.len() > 1 {
-            for node in nodes.iter().filter(|node| graph.is_txn(**node)) {
-                parts[graph.txn[*node as usize] as usize] = count;
-            }
-            count += 1;
-        }
-    });
-    parts
 }
 
 /// Findings in words, and how many there are of each anomaly.

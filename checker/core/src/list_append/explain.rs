@@ -3,14 +3,14 @@
 //! Every explanation has two parts. `Let:` names the transactions; `Then:` gives one reason a line, the last of which
 //! starts with `However,` and ends in a contradiction.
 
-use super::cycles::{Cycle, Step};
-use super::graph::{PROCESS, REALTIME, RW, WR, WW};
 use super::index::{Index, mops, seen};
 use super::raw::Raw;
 use super::versions::Versions;
 use super::{NAME, words};
 use crate::finding::{Edge, EdgeKind, Finding};
 use crate::op::{Mop, Operation};
+use crate::transactions::cycles::{Cycle, Step};
+use crate::transactions::graph::{PROCESS, REALTIME, RW, WR, WW};
 use std::collections::BTreeSet;
 
 /// Puts anomalies into words.

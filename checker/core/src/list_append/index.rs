@@ -5,11 +5,7 @@
 
 use crate::op::{Call, History, Mop, Operation, Outcome};
 
-/// "No such transaction, rank or node" wherever a `u32` names one.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// The most operations that fit the numbering (positions take two bits more than the operations).
-pub(super) const OPS_MAX: usize = 1 << 29;
+pub(super) use crate::transactions::NONE;
 
 /// One append of a value to a key, by any transaction, also a failed one.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +127,7 @@ pub(super) fn foreign_ops(history: &History) -> Vec<u32> {
 }
 
 impl<'h> Index<'h> {
-    /// Scans a history of at most [`OPS_MAX`] operations, all of them transactions of appends and list reads.
+    /// Scans a history of at most [`crate::transactions::txns::TXNS_MAX`] operations, all of them transactions of appends and list reads.
     ///
     /// # Errors
     /// Appends that give a key the same value twice.

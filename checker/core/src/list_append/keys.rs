@@ -11,25 +11,9 @@
 use super::index::{Append, Index, NONE, Read};
 use super::raw::Raw;
 use super::versions::Versions;
+use crate::transactions::Txns;
+use crate::transactions::dependencies::{Dependencies, Fan};
 use crate::op::Outcome;
-
-/// Every reader precedes every appender (except itself), by rw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fan {
-    /// Transactions, ascending, each once.
-    pub(super) readers: Vec<u32>,
-    /// Transactions, ascending, each once.
-    pub(super) appenders: Vec<u32>,
-}
-
-/// The dependencies of all keys, `(from, to)`. May hold an edge more than once; never one from a transaction to itself.
-#[derive(Debug, Default)]
-pub(super) struct Dependencies {
-    pub(super) ww: Vec<(u32, u32)>,
-    pub(super) wr: Vec<(u32, u32)>,
-    pub(super) rw: Vec<(u32, u32)>,
-    pub(super) fans: Vec<Fan>,
-}
 
 /// What the keys showed.
 #[derive(Debug)]
@@ -37,24 +21,23 @@ pub(super) struct KeyFacts {
     pub(super) dependencies: Dependencies,
     /// Anomalies, in order of key.
     pub(super) found: Vec<Raw>,
-    /// For every transaction the first `complete_seq` at which its effect was seen or overwritten; `u64::MAX` where it
-    /// never was. Kept only for `info` transactions.
-    pub(super) first_seen: Vec<u64>,
+    /// `info` transactions, and moments by which their effect had been seen or overwritten.
+    pub(super) seen: Vec<(u32, u32)>,
 }
 
 /// A product this much larger than its sides is kept as a fan.
 const FAN_FACTOR: usize = 8;
 
-/// Goes through all keys. `end` is the place of each transaction's completion (`u64::MAX` for `info`).
-pub(super) fn examine(index: &Index<'_>, end: &[u64]) -> KeyFacts {
+/// Goes through all keys.
+pub(super) fn examine(index: &Index<'_>, txns: &Txns) -> KeyFacts {
     let mut work = Work {
         versions: Versions::default(),
         facts: KeyFacts {
             dependencies: Dependencies::default(),
             found: Vec::new(),
-            first_seen: vec![u64::MAX; index.ops.len()],
+            seen: Vec::new(),
         },
-        end,
+        txns,
         rmw: Vec::new(),
         last_readers: Vec::new(),
         astray: Vec::new(),
@@ -68,17 +51,17 @@ pub(super) fn examine(index: &Index<'_>, end: &[u64]) -> KeyFacts {
     work.facts
 }
 
-struct Work<'h, 'e> {
+struct Work<'h, 't> {
     versions: Versions<'h>,
     facts: KeyFacts,
-    end: &'e [u64],
+    txns: &'t Txns,
     /// Length of the list that a read-then-append saw, and its transaction.
     rmw: Vec<(u32, u32)>,
     last_readers: Vec<u32>,
     /// Reads that end with the last version but are no prefix of the order.
     astray: Vec<(u32, &'h [i64])>,
     unobserved: Vec<u32>,
-    seen_at: Vec<u64>,
+    seen_at: Vec<u32>,
 }
 
 impl<'h> Work<'h, '_> {
@@ -327,22 +310,21 @@ impl<'h> Work<'h, '_> {
             return;
         }
         self.seen_at.clear();
-        self.seen_at.resize(length as usize, u64::MAX);
+        self.seen_at.resize(length as usize, NONE);
         for read in reads {
             if let Some(Some(rank)) = self.versions.last_rank(read) {
                 let slot = &mut self.seen_at[rank as usize];
-                *slot = (*slot).min(self.end[read.txn as usize]);
+                *slot = (*slot).min(self.txns.end(read.txn));
             }
         }
-        let mut earliest = u64::MAX;
+        let mut earliest = NONE;
         for rank in (0..length).rev() {
             earliest = earliest.min(self.seen_at[rank as usize]);
             let Some(append) = self.versions.append_at(rank) else { continue };
             if append.outcome == Outcome::Info {
-                let slot = &mut self.facts.first_seen[append.txn as usize];
-                *slot = (*slot).min(earliest);
+                self.facts.seen.push((append.txn, earliest));
             }
-            earliest = earliest.min(self.end[append.txn as usize]);
+            earliest = earliest.min(self.txns.end(append.txn));
         }
     }
 }

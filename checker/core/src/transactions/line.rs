@@ -6,47 +6,28 @@
 //! connected union of such intervals, since every gap that a cycle crosses forward it crosses back. So only the edges
 //! within one union need be looked at. Where a transaction stands decides speed, never the answer.
 
-use super::index::NONE;
-use super::keys::Dependencies;
-use crate::op::{Operation, Outcome};
+use super::txns::{NONE, Txns};
+use super::dependencies::Dependencies;
 
 /// Moments of the transactions, counted without gaps.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Moment of each transaction, times two, plus one if it is `ok`.
-    pub(super) position: Vec<u32>,
+    pub(crate) position: Vec<u32>,
     moments: usize,
 }
 
 impl Line {
-    /// Places the transactions. `first_seen` as in [`super::keys::KeyFacts`].
-    pub(super) fn new(ops: &[Operation], first_seen: &[u64]) -> Self {
-        let moment = |txn: usize, op: &Operation| match (op.outcome, op.complete_seq) {
-            (Outcome::Info, _) => first_seen[txn].max(op.invoke_seq),
-            (_, Some(complete)) => complete,
-            (_, None) => u64::MAX,
-        };
-        let raw: Vec<u64> = ops.iter().enumerate().map(|(txn, op)| moment(txn, op)).collect();
-        let least = raw.iter().copied().min().unwrap_or(0);
-        let greatest = raw.iter().copied().filter(|moment| *moment != u64::MAX).max().unwrap_or(least);
-        let odd = |op: &Operation| u32::from(op.outcome == Outcome::Ok);
-        let dense = greatest.saturating_sub(least) < ops.len() as u64 * 8 + 1024 && ops.len() < 1 << 27;
-        if dense {
-            let last = (greatest.saturating_sub(least)) as u32 + 1;
-            let place = |moment: u64| if moment == u64::MAX { last } else { (moment - least) as u32 };
-            let position = raw.iter().zip(ops).map(|(moment, op)| place(*moment) * 2 + odd(op)).collect();
-            return Self { position, moments: last as usize + 1 };
-        }
-        let mut sorted = raw.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let place = |moment: &u64| sorted.binary_search(moment).unwrap_or_default() as u32;
-        let position = raw.iter().zip(ops).map(|(moment, op)| place(moment) * 2 + odd(op)).collect();
-        Self { position, moments: sorted.len() }
+    /// Places the transactions.
+    pub(crate) fn new(txns: &Txns) -> Self {
+        let moments = txns.moments();
+        let last = moments * 2;
+        let position = (0..txns.len() as u32).map(|txn| txns.position(txn).min(last)).collect();
+        Self { position, moments: moments as usize + 1 }
     }
 
     /// Number of the segment of each transaction; `NONE` where no cycle can pass.
-    pub(super) fn segments(&self, dependencies: &Dependencies) -> Vec<u32> {
+    pub(crate) fn segments(&self, dependencies: &Dependencies) -> Vec<u32> {
         // A difference array: +1 where an interval begins, -1 after its end.
         let mut covers = vec![0_i32; self.moments + 1];
         let mut any = false;

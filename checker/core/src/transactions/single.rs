@@ -8,9 +8,8 @@
 
 use super::cycles::{Search, budget};
 use super::graph::{RW, WR, WW};
-use super::index::NONE;
+use super::txns::NONE;
 use super::scc::{Plain, View};
-use crate::op::{Operation, Outcome};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -45,7 +44,7 @@ impl Groups {
 
 impl Search<'_> {
     /// A short cycle with exactly one rw step in the component, if there is one.
-    pub(super) fn single(&mut self, level: u8, labels: u8, number: u32, nodes: &[u32]) {
+    pub(crate) fn single(&mut self, level: u8, labels: u8, number: u32, nodes: &[u32]) {
         let component = std::mem::take(&mut self.component);
         let view = Plain { graph: self.graph, labels, within: Some((&component, number)) };
         let rw_view = Plain { labels: labels | RW, ..view };
@@ -78,10 +77,10 @@ impl Search<'_> {
                 }
             }
         }
-        let (earlier, later): (&Operation, &Operation) = (self.op(target), self.op(source));
-        let ordered = earlier.outcome == Outcome::Ok && earlier.end_seq() < later.invoke_seq;
+        let (earlier, later) = (self.txn(target), self.txn(source));
+        let ordered = self.txns.precedes(earlier, later);
         match level {
-            1 if ordered && earlier.process == later.process => Some(back(PROCESS)),
+            1 if ordered && self.txns.process(earlier) == self.txns.process(later) => Some(back(PROCESS)),
             2 if ordered => Some(back(REALTIME)),
             _ => None,
         }

@@ -1,11 +1,11 @@
 //! Walks over a graph seen through a [`View`]: strongly connected components and shortest paths, without recursion.
 
 use super::graph::{Graph, PASS, PROCESS, REALTIME, RW, WR, WW};
-use super::index::NONE;
+use super::txns::NONE;
 use std::ops::Range;
 
 /// A graph as a walk sees it: some of the edges, perhaps with more than one node for each node of the graph.
-pub(super) trait View {
+pub(crate) trait View {
     /// Number of nodes; they are `0..nodes()`.
     fn nodes(&self) -> usize;
     /// The edges that may leave a node.
@@ -18,12 +18,12 @@ pub(super) trait View {
 
 /// The edges with some labels, within one component.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<'g> {
-    pub(super) graph: &'g Graph,
+pub(crate) struct Plain<'g> {
+    pub(crate) graph: &'g Graph,
     /// Labels that may pass; [`PASS`] always may.
-    pub(super) labels: u8,
+    pub(crate) labels: u8,
     /// Component of each node, and the one to stay in.
-    pub(super) within: Option<(&'g [u32], u32)>,
+    pub(crate) within: Option<(&'g [u32], u32)>,
 }
 
 impl View for Plain<'_> {
@@ -48,10 +48,10 @@ impl View for Plain<'_> {
 
 /// Walks on which no rw step follows another. Node `2n + 1` is node `n` entered by an rw step, which none may leave.
 #[derive(Clone, Copy)]
-pub(super) struct Nonadjacent<'g> {
-    pub(super) plain: Plain<'g>,
+pub(crate) struct Nonadjacent<'g> {
+    pub(crate) plain: Plain<'g>,
     /// Component of each doubled node, and the one to stay in.
-    pub(super) within: Option<(&'g [u32], u32)>,
+    pub(crate) within: Option<(&'g [u32], u32)>,
 }
 
 impl View for Nonadjacent<'_> {
@@ -82,7 +82,7 @@ impl View for Nonadjacent<'_> {
 
 /// Memory of the walks, kept from one to the next. Sized for the largest view it has met.
 #[derive(Debug, Default)]
-pub(super) struct Walks {
+pub(crate) struct Walks {
     /// Tarjan: order of discovery, from 1; 0 = not met; `NONE` = its component is complete.
     number: Vec<u32>,
     low: Vec<u32>,
@@ -100,7 +100,7 @@ pub(super) struct Walks {
 impl Walks {
     /// Strongly connected components of what the roots reach, also those of one node; each after every component that
     /// it leads to.
-    pub(super) fn components<V: View>(
+    pub(crate) fn components<V: View>(
         &mut self,
         view: &V,
         roots: impl IntoIterator<Item = u32>,
@@ -169,7 +169,7 @@ impl Walks {
 
     /// A shortest path of at least one edge, of at most `limit` steps: the edges, with the nodes they leave. Adds the
     /// edges it looked at to `work`.
-    pub(super) fn path<V: View>(
+    pub(crate) fn path<V: View>(
         &mut self,
         view: &V,
         source: u32,
@@ -254,6 +254,6 @@ impl Walks {
 }
 
 /// The label that a step is named by: the strongest dependency that its edge carries.
-pub(super) fn strongest(label: u8) -> u8 {
+pub(crate) fn strongest(label: u8) -> u8 {
     [WW, WR, RW, PROCESS, REALTIME].into_iter().find(|one| label & one != 0).unwrap_or(PASS)
 }

@@ -9,7 +9,7 @@
 
 use super::cycles::{G2, Kind, NONADJACENT, Search, Step, has_adjacent_rw};
 use super::graph::{RW, WR, WW};
-use super::index::NONE;
+use super::txns::NONE;
 use super::scc::{Nonadjacent, Plain, View};
 
 /// Ways back that are tried in each component of the doubled graph.
@@ -20,7 +20,7 @@ const ENUMERATION_WORK: u64 = 200_000;
 
 impl Search<'_> {
     /// A cycle of this kind in the component, if there is one.
-    pub(super) fn nonadjacent(&mut self, labels: u8, number: u32, nodes: &[u32]) {
+    pub(crate) fn nonadjacent(&mut self, labels: u8, number: u32, nodes: &[u32]) {
         debug_assert_eq!(labels & (WW | WR | RW), WW | WR | RW);
         let component = std::mem::take(&mut self.component);
         let mut marks = std::mem::take(&mut self.marks);

@@ -10,44 +10,44 @@
 //!
 //! No helper leads back, by PASS alone, to a transaction that enters it: a step never goes from a transaction to itself.
 
-use super::index::NONE;
-use super::keys::{Dependencies, Fan};
+use super::txns::{NONE, Txns};
+use super::dependencies::{Dependencies, Fan};
 use super::line::Line;
 use crate::consistency::Order;
-use crate::op::{Operation, Outcome};
+use crate::op::Outcome;
 
 /// The second overwrote the first.
-pub(super) const WW: u8 = 1;
+pub(crate) const WW: u8 = 1;
 /// The second read what the first wrote.
-pub(super) const WR: u8 = 2;
+pub(crate) const WR: u8 = 2;
 /// The first read what the second overwrote.
-pub(super) const RW: u8 = 4;
+pub(crate) const RW: u8 = 4;
 /// Into a helper of the process order.
-pub(super) const PROCESS: u8 = 8;
+pub(crate) const PROCESS: u8 = 8;
 /// Into a helper of the real-time order.
-pub(super) const REALTIME: u8 = 16;
+pub(crate) const REALTIME: u8 = 16;
 /// Among and out of helpers.
-pub(super) const PASS: u8 = 32;
+pub(crate) const PASS: u8 = 32;
 
 /// The graph, in compressed rows.
 #[derive(Debug)]
-pub(super) struct Graph {
+pub(crate) struct Graph {
     /// Transaction behind each node; `NONE` for helpers. Its length is the number of nodes.
-    pub(super) txn: Vec<u32>,
+    pub(crate) txn: Vec<u32>,
     /// Number of transactions.
-    pub(super) txns: u32,
+    pub(crate) txns: u32,
     /// A hint where each node stands in time.
-    pub(super) position: Vec<u32>,
+    pub(crate) position: Vec<u32>,
     /// Edges of node `n`: `start[n]..start[n + 1]`.
-    pub(super) start: Vec<u32>,
+    pub(crate) start: Vec<u32>,
     /// Where each edge goes.
-    pub(super) target: Vec<u32>,
+    pub(crate) target: Vec<u32>,
     /// What each edge says: one label, or WW and WR together.
-    pub(super) label: Vec<u8>,
+    pub(crate) label: Vec<u8>,
 }
 
 struct Builder<'a> {
-    ops: &'a [Operation],
+    txns: &'a Txns,
     /// Node of each transaction.
     node: Vec<u32>,
     graph: Graph,
@@ -56,14 +56,14 @@ struct Builder<'a> {
 
 impl Graph {
     /// The edges within each part: transactions with the same number in `part`; those with `NONE` are left out.
-    pub(super) fn new(
-        ops: &[Operation],
+    pub(crate) fn new(
+        txns: &Txns,
         dependencies: &Dependencies,
         line: &Line,
         part: &[u32],
         orders: &[Order],
     ) -> Self {
-        let mut builder = Builder::new(ops, line, part);
+        let mut builder = Builder::new(txns, line, part);
         for (edges, label) in [(&dependencies.ww, WW), (&dependencies.wr, WR), (&dependencies.rw, RW)] {
             builder.data(edges, part, label);
         }
@@ -81,36 +81,36 @@ impl Graph {
     }
 
     /// Number of nodes.
-    pub(super) fn nodes(&self) -> usize {
+    pub(crate) fn nodes(&self) -> usize {
         self.txn.len()
     }
 
     /// Whether a node is a transaction.
-    pub(super) fn is_txn(&self, node: u32) -> bool {
+    pub(crate) fn is_txn(&self, node: u32) -> bool {
         node < self.txns
     }
 
     /// The edges of a node.
-    pub(super) fn edges(&self, node: u32) -> std::ops::Range<u32> {
+    pub(crate) fn edges(&self, node: u32) -> std::ops::Range<u32> {
         self.start[node as usize]..self.start[node as usize + 1]
     }
 }
 
 impl<'a> Builder<'a> {
-    fn new(ops: &'a [Operation], line: &Line, part: &[u32]) -> Self {
-        let mut node = vec![NONE; ops.len()];
+    fn new(columns: &'a Txns, line: &Line, part: &[u32]) -> Self {
+        let mut node = vec![NONE; columns.len()];
         let mut txn = Vec::new();
         let mut position = Vec::new();
-        for (index, op) in ops.iter().enumerate() {
-            if part[index] != NONE && op.outcome != Outcome::Fail {
-                node[index] = txn.len() as u32;
+        for (index, slot) in node.iter_mut().enumerate() {
+            if part[index] != NONE && columns.is_possible(index as u32) {
+                *slot = txn.len() as u32;
                 txn.push(index as u32);
                 position.push(line.position[index]);
             }
         }
         let txns = txn.len() as u32;
         let graph = Graph { txn, txns, position, start: Vec::new(), target: Vec::new(), label: Vec::new() };
-        Self { ops, node, graph, edges: Vec::new() }
+        Self { txns: columns, node, graph, edges: Vec::new() }
     }
 
     fn helper(&mut self, position: u32) -> u32 {
@@ -178,12 +178,12 @@ impl<'a> Builder<'a> {
     }
 
     /// `ok` transactions of the graph, in order of completion: (completion, node).
-    fn completions(&self) -> Vec<(u64, u32)> {
+    fn completions(&self) -> Vec<(u32, u32)> {
         let ok = |node: u32| {
-            let op = &self.ops[self.graph.txn[node as usize] as usize];
-            (op.outcome == Outcome::Ok).then(|| (op.end_seq(), node))
+            let txn = self.graph.txn[node as usize];
+            (self.txns.outcome(txn) == Outcome::Ok).then(|| (self.txns.end(txn), node))
         };
-        let mut completions: Vec<(u64, u32)> = (0..self.graph.txns).filter_map(ok).collect();
+        let mut completions: Vec<(u32, u32)> = (0..self.graph.txns).filter_map(ok).collect();
         completions.sort_unstable();
         completions
     }
@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
         // Nodes are in order of invocation, so one walk along the completions serves them all.
         let mut completed = 0;
         for node in 0..self.graph.txns {
-            let invoke = self.ops[self.graph.txn[node as usize] as usize].invoke_seq;
+            let invoke = self.txns.invoke(self.graph.txn[node as usize]);
             while completed < completions.len() && completions[completed].0 < invoke {
                 completed += 1;
             }
@@ -215,7 +215,7 @@ impl<'a> Builder<'a> {
     /// Operations of a process follow each other, so that order of invocation is order of the process.
     fn process(&mut self) {
         let mut by_process: Vec<(i64, u32)> =
-            (0..self.graph.txns).map(|node| (self.ops[self.graph.txn[node as usize] as usize].process, node)).collect();
+            (0..self.graph.txns).map(|node| (self.txns.process(self.graph.txn[node as usize]), node)).collect();
         by_process.sort_unstable();
         let mut previous = NONE;
         for pair in by_process.windows(2) {
@@ -224,7 +224,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let (earlier, later) = (pair[0].1, pair[1].1);
-            if self.ops[self.graph.txn[earlier as usize] as usize].outcome != Outcome::Ok {
+            if self.txns.outcome(self.graph.txn[earlier as usize]) != Outcome::Ok {
                 continue;
             }
             let helper = self.helper(self.graph.position[earlier as usize]);

@@ -13,25 +13,24 @@
 //! Every cycle is named by what it is, not by the question that led to it.
 
 use super::graph::{Graph, PROCESS, REALTIME, RW, WW};
-use super::index::NONE;
+use super::txns::{NONE, Txns};
 use super::scc::{Plain, View, Walks, strongest};
 use crate::consistency::implied_anomalies;
-use crate::op::Operation;
 
 /// What is searched for: a base kind at a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// 0: data, 1: with process order, 2: with real-time order.
-    pub(super) level: u8,
+    pub(crate) level: u8,
     /// Base kind: place in [`G0`] … [`G2`].
-    pub(super) base: u8,
+    pub(crate) base: u8,
 }
 
-pub(super) const G0: u8 = 0;
-pub(super) const G1C: u8 = 1;
-pub(super) const SINGLE: u8 = 2;
-pub(super) const NONADJACENT: u8 = 3;
-pub(super) const G2: u8 = 4;
+pub(crate) const G0: u8 = 0;
+pub(crate) const G1C: u8 = 1;
+pub(crate) const SINGLE: u8 = 2;
+pub(crate) const NONADJACENT: u8 = 3;
+pub(crate) const G2: u8 = 4;
 
 const NAMES: [[&str; 5]; 3] = [
     ["G0", "G1c", "G-single-item", "G-nonadjacent-item", "G2-item"],
@@ -41,7 +40,7 @@ const NAMES: [[&str; 5]; 3] = [
 
 impl Kind {
     /// The anomaly's name.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         NAMES[self.level as usize][self.base as usize]
     }
 
@@ -60,7 +59,7 @@ impl Kind {
     }
 
     /// The kind of a simple cycle.
-    pub(super) fn of(steps: &[Step]) -> Kind {
+    pub(crate) fn of(steps: &[Step]) -> Kind {
         let has = |label: u8| steps.iter().any(|step| step.label == label);
         let level = if has(REALTIME) { 2 } else { u8::from(has(PROCESS)) };
         let rws = steps.iter().filter(|step| step.label == RW).count();
@@ -76,25 +75,25 @@ impl Kind {
 }
 
 /// Whether two rw steps follow each other, around the corner too.
-pub(super) fn has_adjacent_rw(steps: &[Step]) -> bool {
+pub(crate) fn has_adjacent_rw(steps: &[Step]) -> bool {
     let next = steps.iter().cycle().skip(1);
     steps.iter().zip(next).any(|(step, next)| step.label == RW && next.label == RW)
 }
 
 /// One step of a cycle, between nodes that are transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) from: u32,
-    pub(super) to: u32,
+pub(crate) struct Step {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
     /// One label of [`super::graph`].
-    pub(super) label: u8,
+    pub(crate) label: u8,
 }
 
 /// A simple cycle; `from` and `to` of its steps are transactions of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cycle {
-    pub(super) kind: Kind,
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Cycle {
+    pub(crate) kind: Kind,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// Labels of the steps that a level allows.
@@ -103,31 +102,31 @@ fn labels(level: u8, data: u8) -> u8 {
 }
 
 /// The state of a search through one graph.
-pub(super) struct Search<'g> {
-    pub(super) graph: &'g Graph,
-    pub(super) ops: &'g [Operation],
-    pub(super) walks: Walks,
+pub(crate) struct Search<'g> {
+    pub(crate) graph: &'g Graph,
+    pub(crate) txns: &'g Txns,
+    pub(crate) walks: Walks,
     /// Component of each node at the level of the moment; `NONE` where it is alone.
-    pub(super) component: Vec<u32>,
+    pub(crate) component: Vec<u32>,
     /// Kinds found on a cycle through each node.
     kinds: Vec<u16>,
     /// Numbers for whatever a search divides nodes into; `NONE` between searches. Two for each node.
-    pub(super) marks: Vec<u32>,
+    pub(crate) marks: Vec<u32>,
     found: Vec<Cycle>,
 }
 
 /// Work that shortness is worth: a multiple of the edges of the component, and something for small ones.
-pub(super) fn budget(edges: u64) -> u64 {
+pub(crate) fn budget(edges: u64) -> u64 {
     edges * 4 + 20_000
 }
 
 impl<'g> Search<'g> {
     /// All kinds of cycles, up to a level.
-    pub(super) fn run(graph: &'g Graph, ops: &'g [Operation], level_max: u8) -> Vec<Cycle> {
+    pub(crate) fn run(graph: &'g Graph, txns: &'g Txns, level_max: u8) -> Vec<Cycle> {
         let nodes = graph.nodes();
         let mut search = Self {
             graph,
-            ops,
+            txns,
             walks: Walks::default(),
             component: vec![NONE; nodes],
             kinds: vec![0; nodes],
@@ -248,7 +247,7 @@ impl<'g> Search<'g> {
     }
 
     /// The rw edges that a view lets pass, as (source, edge, target); the target may be a helper.
-    pub(super) fn rw_edges<V: View>(&self, view: &V, nodes: &[u32]) -> Vec<(u32, u32, u32)> {
+    pub(crate) fn rw_edges<V: View>(&self, view: &V, nodes: &[u32]) -> Vec<(u32, u32, u32)> {
         let mut found = Vec::new();
         for node in nodes.iter().copied().filter(|node| self.graph.is_txn(*node)) {
             for edge in self.graph.edges(node) {
@@ -263,12 +262,12 @@ impl<'g> Search<'g> {
     }
 
     /// Number of steps of a path.
-    pub(super) fn cost(&self, path: &[(u32, u32)]) -> u32 {
+    pub(crate) fn cost(&self, path: &[(u32, u32)]) -> u32 {
         path.iter().filter(|(node, _)| self.graph.is_txn(*node)).count() as u32
     }
 
     /// A closed path as steps between transactions: helpers vanish into the step that enters them.
-    pub(super) fn steps(&self, path: &[(u32, u32)]) -> Vec<Step> {
+    pub(crate) fn steps(&self, path: &[(u32, u32)]) -> Vec<Step> {
         let entries: Vec<(u32, u32)> = path.iter().copied().filter(|(node, _)| self.graph.is_txn(*node)).collect();
         let next = entries.iter().cycle().skip(1);
         let step = |((from, edge), (to, _)): (&(u32, u32), &(u32, u32))| Step {
@@ -280,7 +279,7 @@ impl<'g> Search<'g> {
     }
 
     /// Keeps a simple cycle under the name that it deserves.
-    pub(super) fn record(&mut self, steps: Vec<Step>) {
+    pub(crate) fn record(&mut self, steps: Vec<Step>) {
         let kind = Kind::of(&steps);
         for step in &steps {
             self.kinds[step.from as usize] |= kind.bit();
@@ -290,8 +289,8 @@ impl<'g> Search<'g> {
         self.found.push(Cycle { kind, steps: steps.into_iter().map(named).collect() });
     }
 
-    /// The operation of a node that is a transaction.
-    pub(super) fn op(&self, node: u32) -> &Operation {
-        &self.ops[self.graph.txn[node as usize] as usize]
+    /// The transaction of a node that is one.
+    pub(crate) fn txn(&self, node: u32) -> u32 {
+        self.graph.txn[node as usize]
     }
 }
