@@ -26,8 +26,8 @@ mod tests;
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
 use crate::op::{History, Outcome};
+use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles, txns::TXNS_MAX};
 use crate::verdict::{Reason, Validity, Verdict};
-use crate::transactions::{Txns, cycles::Cycle, find_cycles, txns::TXNS_MAX};
 use explain::Narrator;
 use index::{DuplicateAppend, Index, foreign_ops};
 use keys::KeyFacts;
@@ -81,9 +81,11 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     for (txn, moment) in seen {
         txns.note_seen(txn, moment);
     }
-    let cycles = find_cycles(&txns, &dependencies, known_order(history, options.model));
-    let edges = dependencies.len();
-    drop(dependencies);
+    let order = known_order(history, options.model);
+    let edge_count = dependencies.len();
+    let mut edges = Edges::new(&txns, order == Order::Realtime);
+    edges.add(dependencies);
+    let cycles = find_cycles(&edges, order);
 
     let told = tell(&index, &found, cycles, options.findings_per_anomaly);
     let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
@@ -96,7 +98,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
         ops_checked: ops.len() as u64,
         reads_checked: index.ok_reads,
         partitions: index.keys.len() as u64,
-        evidence: evidence(&index, edges, &told, options.model),
+        evidence: evidence(&index, edge_count, &told, options.model),
         anomaly_types,
         not: owned(not),
         also_not: owned(also_not),

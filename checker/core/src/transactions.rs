@@ -4,64 +4,64 @@
 //! [`Dependencies`](dependencies::Dependencies); from there on nothing knows what the objects were. A transaction is a
 //! number (`u32`), counted in order of invocation.
 //!
-//! Rooms: `txns` holds the columns; `dependencies` the edges that data gives; `line` confines cycles to segments of
-//! time; `graph` adds the order in processes and in real time; `scc`, `cycles`, `single` and `nonadjacent` find the
-//! cycles and name them. Nothing recurses, nothing is bounded by a time-out, and no result depends on the order of a
+//! Rooms: `txns` holds the columns; `dependencies` and `edges` what data gives; `sweep` finds who lies on cycles at all;
+//! `graph` takes these with the order in processes and in real time; `scc`, `cycles`, `single` and `nonadjacent` find
+//! short cycles and name them. Nothing recurses, nothing is bounded by a time-out, and no result depends on the order of a
 //! hash map.
 
 pub(crate) mod cycles;
 pub(crate) mod dependencies;
+pub(crate) mod edges;
 pub(crate) mod graph;
-pub(crate) mod line;
 mod nonadjacent;
 pub(crate) mod scc;
 mod single;
+mod sweep;
 pub(crate) mod txns;
 
 pub(crate) use txns::{NONE, Txns};
 
 use crate::consistency::Order;
 use cycles::{Cycle, Search};
-use dependencies::Dependencies;
+use edges::Edges;
 use graph::Graph;
-use line::Line;
+use sweep::cyclic_parts;
 
-/// The cycles among transactions, up to an order: a short one of each kind in each component.
-pub(crate) fn find_cycles(txns: &Txns, dependencies: &Dependencies, order: Order) -> Vec<Cycle> {
-    let line = Line::new(txns);
-    let segments = line.segments(dependencies);
-    if segments.iter().all(|segment| *segment == NONE) {
-        return Vec::new();
-    }
-    // Real-time order contains process order: the strongest order alone decides whether there is any cycle.
-    let graph = Graph::new(txns, dependencies, &line, &segments, &[order]);
-    drop(segments);
-    let parts = cyclic_parts(&graph, txns.len());
-    drop(graph);
-    if parts.iter().all(|part| *part == NONE) {
-        return Vec::new();
-    }
+/// The cycles among transactions, up to an order: a short one of each kind in each component, and every dependency that
+/// contradicts real time by itself.
+///
+/// Where a dependency leads back to a transaction that had completed before, it makes a cycle of two with real time,
+/// and would make one component of all that happened in between. Such cycles are told each by itself, and only what is
+/// left is searched for further cycles with real time: whatever lies on a cycle through such a dependency is implied by
+/// the cycle of two.
+pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Vec<Cycle> {
     let (orders, level_max): (&[Order], u8) = match order {
         Order::Data => (&[], 0),
         Order::Process => (&[Order::Process], 1),
         Order::Realtime => (&[Order::Process, Order::Realtime], 2),
     };
-    let graph = Graph::new(txns, dependencies, &line, &parts, orders);
-    Search::run(&graph, txns, level_max)
-}
-
-/// Number of the strongly connected component of each transaction; `NONE` for those on no cycle.
-fn cyclic_parts(graph: &Graph, txns: usize) -> Vec<u32> {
-    let mut parts = vec![NONE; txns];
-    let mut count = 0;
-    let view = scc::Plain { graph, labels: u8::MAX, within: None };
-    scc::Walks::default().components(&view, 0..graph.nodes() as u32, |nodes| {
-        if nodes.len() > 1 {
-            for node in nodes.iter().filter(|node| graph.is_txn(**node)) {
-                parts[graph.txn[*node as usize] as usize] = count;
-            }
-            count += 1;
+    // Real-time order contains process order: the strongest order alone decides whether there is any cycle.
+    let parts = cyclic_parts(edges, order, false);
+    if edges.direct.is_empty() {
+        if parts.is_empty() {
+            return Vec::new();
         }
-    });
-    parts
+        let graph = Graph::new(edges, &parts, orders, false);
+        let mut search = Search::new(&graph, edges.txns);
+        (0..=level_max).for_each(|level| search.level(level));
+        return search.found;
+    }
+    let all = cyclic_parts(edges, Order::Process, true);
+    let graph = Graph::new(edges, &all, &[Order::Process], true);
+    let mut search = Search::new(&graph, edges.txns);
+    (0..=1).for_each(|level| search.level(level));
+    let (mut cycles, kinds) = (std::mem::take(&mut search.found), search.kinds_of_txns());
+    drop(graph);
+    cycles.extend(cycles::direct(edges, &all, &kinds));
+    let graph = Graph::new(edges, &parts, orders, false);
+    let mut search = Search::new(&graph, edges.txns);
+    search.know(&kinds);
+    search.level(2);
+    cycles.append(&mut search.found);
+    cycles
 }

@@ -11,9 +11,9 @@
 use super::index::{Append, Index, NONE, Read};
 use super::raw::Raw;
 use super::versions::Versions;
+use crate::op::Outcome;
 use crate::transactions::Txns;
 use crate::transactions::dependencies::{Dependencies, Fan};
-use crate::op::Outcome;
 
 /// What the keys showed.
 #[derive(Debug)]
@@ -32,11 +32,7 @@ const FAN_FACTOR: usize = 8;
 pub(super) fn examine(index: &Index<'_>, txns: &Txns) -> KeyFacts {
     let mut work = Work {
         versions: Versions::default(),
-        facts: KeyFacts {
-            dependencies: Dependencies::default(),
-            found: Vec::new(),
-            seen: Vec::new(),
-        },
+        facts: KeyFacts { dependencies: Dependencies::default(), found: Vec::new(), seen: Vec::new() },
         txns,
         rmw: Vec::new(),
         last_readers: Vec::new(),

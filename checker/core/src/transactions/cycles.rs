@@ -12,10 +12,13 @@
 //! "Linear" holds for the answers. Shortness is sought within a budget of work that is a multiple of the component.
 //! Every cycle is named by what it is, not by the question that led to it.
 
+use super::edges::Edges;
 use super::graph::{Graph, PROCESS, REALTIME, RW, WW};
-use super::txns::{NONE, Txns};
 use super::scc::{Plain, View, Walks, strongest};
+use super::sweep::Parts;
+use super::txns::{NONE, Txns};
 use crate::consistency::implied_anomalies;
+use rustc_hash::FxHashMap;
 
 /// What is searched for: a base kind at a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,11 +111,14 @@ pub(crate) struct Search<'g> {
     pub(crate) walks: Walks,
     /// Component of each node at the level of the moment; `NONE` where it is alone.
     pub(crate) component: Vec<u32>,
-    /// Kinds found on a cycle through each node.
+    /// Kinds found in the component of each node.
     kinds: Vec<u16>,
     /// Numbers for whatever a search divides nodes into; `NONE` between searches. Two for each node.
     pub(crate) marks: Vec<u32>,
-    found: Vec<Cycle>,
+    /// For each kind, those that imply it.
+    implied_by: Vec<u16>,
+    /// The cycles found so far.
+    pub(crate) found: Vec<Cycle>,
 }
 
 /// Work that shortness is worth: a multiple of the edges of the component, and something for small ones.
@@ -121,26 +127,35 @@ pub(crate) fn budget(edges: u64) -> u64 {
 }
 
 impl<'g> Search<'g> {
-    /// All kinds of cycles, up to a level.
-    pub(crate) fn run(graph: &'g Graph, txns: &'g Txns, level_max: u8) -> Vec<Cycle> {
+    pub(crate) fn new(graph: &'g Graph, txns: &'g Txns) -> Self {
         let nodes = graph.nodes();
-        let mut search = Self {
+        Self {
             graph,
             txns,
             walks: Walks::default(),
             component: vec![NONE; nodes],
             kinds: vec![0; nodes],
             marks: vec![NONE; nodes * 2],
+            implied_by: Kind::all().map(Kind::implied_by).collect(),
             found: Vec::new(),
-        };
-        let implied_by: Vec<u16> = Kind::all().map(Kind::implied_by).collect();
-        for level in 0..=level_max {
-            search.level(level, &implied_by);
         }
-        search.found
     }
 
-    fn level(&mut self, level: u8, implied_by: &[u16]) {
+    /// The kinds found in the component of each transaction.
+    pub(crate) fn kinds_of_txns(&self) -> FxHashMap<u32, u16> {
+        let found = |node: &u32| self.kinds[*node as usize] != 0;
+        (0..self.graph.txns).filter(found).map(|node| (self.txn(node), self.kinds[node as usize])).collect()
+    }
+
+    /// Takes over what another search found.
+    pub(crate) fn know(&mut self, kinds: &FxHashMap<u32, u16>) {
+        for node in 0..self.graph.txns {
+            self.kinds[node as usize] |= kinds.get(&self.txn(node)).copied().unwrap_or(0);
+        }
+    }
+
+    /// All kinds of cycles at a level; those below it come first.
+    pub(crate) fn level(&mut self, level: u8) {
         let view = Plain { graph: self.graph, labels: labels(level, WW | super::graph::WR | RW), within: None };
         let mut members: Vec<u32> = Vec::new();
         let mut ends: Vec<usize> = Vec::new();
@@ -161,16 +176,20 @@ impl<'g> Search<'g> {
         }
         first = 0;
         for (number, end) in ends.iter().enumerate() {
-            self.in_component(level, number as u32, &members[first..*end], implied_by);
+            let nodes = &members[first..*end];
+            self.in_component(level, number as u32, nodes);
+            // What was found anywhere in a component is known everywhere in it.
+            let found = nodes.iter().fold(0, |bits, node| bits | self.kinds[*node as usize]);
+            nodes.iter().for_each(|node| self.kinds[*node as usize] |= found);
             first = *end;
         }
     }
 
-    fn in_component(&mut self, level: u8, number: u32, nodes: &[u32], implied_by: &[u16]) {
+    fn in_component(&mut self, level: u8, number: u32, nodes: &[u32]) {
         let data = [WW, WW | super::graph::WR];
         for base in G0..=G2 {
             let found = nodes.iter().fold(0, |bits, node| bits | self.kinds[*node as usize]);
-            if found & implied_by[(level * 5 + base) as usize] != 0 {
+            if found & self.implied_by[(level * 5 + base) as usize] != 0 {
                 continue;
             }
             match base {
@@ -293,4 +312,35 @@ impl<'g> Search<'g> {
     pub(crate) fn txn(&self, node: u32) -> u32 {
         self.graph.txn[node as usize]
     }
+}
+
+/// The cycles of two that direct edges make with real time. Left out where the two ends lie in one component in which
+/// a kind was found that implies this one.
+pub(crate) fn direct(edges: &Edges<'_>, all: &Parts, kinds: &FxHashMap<u32, u16>) -> Vec<Cycle> {
+    let implied_by: Vec<u16> = Kind::all().map(Kind::implied_by).collect();
+    let mut of_part: FxHashMap<u32, u16> = FxHashMap::default();
+    for (txn, found) in kinds {
+        if let Some(part) = all.of(*txn) {
+            *of_part.entry(part).or_insert(0) |= found;
+        }
+    }
+    // Of parallel edges the strongest speaks; labels of data ascend from the strongest.
+    let mut direct = edges.direct.clone();
+    direct.sort_unstable_by_key(|edge| (edge.from(), edge.to(), edge.label()));
+    direct.dedup_by_key(|edge| (edge.from(), edge.to()));
+    let mut cycles = Vec::new();
+    for edge in direct {
+        let (from, to) = (edge.from(), edge.to());
+        let back = Step { from: to, to: from, label: REALTIME };
+        let steps = vec![Step { from, to, label: edge.label() }, back];
+        let kind = Kind::of(&steps);
+        let found = match (all.of(from), all.of(to)) {
+            (Some(one), Some(other)) if one == other => of_part.get(&one).copied().unwrap_or(0),
+            _ => 0,
+        };
+        if found & implied_by[(kind.level * 5 + kind.base) as usize] == 0 {
+            cycles.push(Cycle { kind, steps });
+        }
+    }
+    cycles
 }

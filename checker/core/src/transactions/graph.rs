@@ -1,4 +1,4 @@
-//! Dependencies, process order and real-time order of some transactions as one compact graph.
+//! Dependencies, process order and real-time order of the transactions on cycles, as one compact graph.
 //!
 //! Nodes are numbered from 0: first the transactions, in order of invocation, then helpers. A helper stands for many
 //! edges: an edge into it carries the label, the edges among helpers and out of them are [`PASS`] and cost nothing. So
@@ -6,13 +6,13 @@
 //! * real time: one helper for each completion, chained in order; `a` enters at its completion, and `b` is reached
 //!   from the last completion before its invocation. The steps are exactly "a completed before b was invoked";
 //! * process: the same within each process;
-//! * fans: see [`Fan`].
+//! * fans: see [`super::edges`].
 //!
 //! No helper leads back, by PASS alone, to a transaction that enters it: a step never goes from a transaction to itself.
 
+use super::edges::{Edge, Edges};
+use super::sweep::Parts;
 use super::txns::{NONE, Txns};
-use super::dependencies::{Dependencies, Fan};
-use super::line::Line;
 use crate::consistency::Order;
 use crate::op::Outcome;
 
@@ -48,27 +48,23 @@ pub(crate) struct Graph {
 
 struct Builder<'a> {
     txns: &'a Txns,
-    /// Node of each transaction.
-    node: Vec<u32>,
     graph: Graph,
     edges: Vec<(u32, u32, u8)>,
 }
 
 impl Graph {
-    /// The edges within each part: transactions with the same number in `part`; those with `NONE` are left out.
-    pub(crate) fn new(
-        txns: &Txns,
-        dependencies: &Dependencies,
-        line: &Line,
-        part: &[u32],
-        orders: &[Order],
-    ) -> Self {
-        let mut builder = Builder::new(txns, line, part);
-        for (edges, label) in [(&dependencies.ww, WW), (&dependencies.wr, WR), (&dependencies.rw, RW)] {
-            builder.data(edges, part, label);
-        }
-        for fan in &dependencies.fans {
-            builder.fan(fan, part);
+    /// The edges within each component, and some orders. Edges that were kept apart as direct only if `with_direct`.
+    pub(crate) fn new(edges: &Edges<'_>, parts: &Parts, orders: &[Order], with_direct: bool) -> Self {
+        let mut builder = Builder::new(edges, parts);
+        let direct: &[Edge] = if with_direct { &edges.direct } else { &[] };
+        // Most edges lie outside of every component: one bit for each node tells.
+        let mut inside = vec![0_u64; edges.nodes() / 64 + 1];
+        parts.members.iter().for_each(|(node, _)| inside[*node as usize / 64] |= 1 << (node % 64));
+        let is_inside = |node: u32| inside[node as usize / 64] >> (node % 64) & 1 == 1;
+        for edge in edges.iter().chain(direct.iter().copied()) {
+            if is_inside(edge.from()) && is_inside(edge.to()) {
+                builder.data(parts, edge);
+            }
         }
         for order in orders {
             match order {
@@ -97,20 +93,14 @@ impl Graph {
 }
 
 impl<'a> Builder<'a> {
-    fn new(columns: &'a Txns, line: &Line, part: &[u32]) -> Self {
-        let mut node = vec![NONE; columns.len()];
-        let mut txn = Vec::new();
-        let mut position = Vec::new();
-        for (index, slot) in node.iter_mut().enumerate() {
-            if part[index] != NONE && columns.is_possible(index as u32) {
-                *slot = txn.len() as u32;
-                txn.push(index as u32);
-                position.push(line.position[index]);
-            }
-        }
-        let txns = txn.len() as u32;
+    /// Members ascend, so that transactions come first and keep their order, and helpers of the data follow.
+    fn new(edges: &Edges<'a>, parts: &Parts) -> Self {
+        let member = |node: u32| if edges.is_txn(node) { node } else { NONE };
+        let txn: Vec<u32> = parts.members.iter().map(|(node, _)| member(*node)).collect();
+        let position = parts.members.iter().map(|(node, _)| edges.position(*node)).collect();
+        let txns = txn.iter().filter(|txn| **txn != NONE).count() as u32;
         let graph = Graph { txn, txns, position, start: Vec::new(), target: Vec::new(), label: Vec::new() };
-        Self { txns: columns, node, graph, edges: Vec::new() }
+        Self { txns: edges.txns, graph, edges: Vec::new() }
     }
 
     fn helper(&mut self, position: u32) -> u32 {
@@ -119,61 +109,12 @@ impl<'a> Builder<'a> {
         self.graph.txn.len() as u32 - 1
     }
 
-    fn data(&mut self, edges: &[(u32, u32)], part: &[u32], label: u8) {
-        for (from, to) in edges {
-            let (from, to) = (*from as usize, *to as usize);
-            if part[from] == part[to] && self.node[from] != NONE {
-                self.edges.push((self.node[from], self.node[to], label));
-            }
-        }
-    }
-
-    /// Readers that append nothing and appenders that read nothing meet in one helper. Those that do both must reach
-    /// each other but not themselves: one chain leads to the later ones, one to the earlier ones.
-    fn fan(&mut self, fan: &Fan, part: &[u32]) {
-        let mut parts: Vec<u32> = fan.readers.iter().map(|txn| part[*txn as usize]).filter(|p| *p != NONE).collect();
-        parts.sort_unstable();
-        parts.dedup();
-        for wanted in parts {
-            let within = |txns: &[u32]| -> Vec<u32> {
-                txns.iter().filter(|txn| part[**txn as usize] == wanted).map(|txn| self.node[*txn as usize]).collect()
-            };
-            let (readers, appenders) = (within(&fan.readers), within(&fan.appenders));
-            if readers.is_empty() || appenders.is_empty() {
-                continue;
-            }
-            let both = |node: &u32| readers.binary_search(node).is_ok() && appenders.binary_search(node).is_ok();
-            let pure_readers: Vec<u32> = readers.iter().copied().filter(|node| !both(node)).collect();
-            let pure_appenders: Vec<u32> = appenders.iter().copied().filter(|node| !both(node)).collect();
-            let both: Vec<u32> = readers.iter().copied().filter(both).collect();
-            self.meet(&pure_readers, &appenders);
-            self.meet(&both, &pure_appenders);
-            self.chain(&both);
-            let backward: Vec<u32> = both.into_iter().rev().collect();
-            self.chain(&backward);
-        }
-    }
-
-    fn meet(&mut self, from: &[u32], to: &[u32]) {
-        if from.is_empty() || to.is_empty() {
-            return;
-        }
-        let helper = self.helper(0);
-        self.edges.extend(from.iter().map(|node| (*node, helper, RW)));
-        self.edges.extend(to.iter().map(|node| (helper, *node, PASS)));
-    }
-
-    /// Each node reaches, by rw, those that follow it.
-    fn chain(&mut self, nodes: &[u32]) {
-        let mut previous = NONE;
-        for pair in nodes.windows(2) {
-            let helper = self.helper(0);
-            self.edges.push((pair[0], helper, RW));
-            self.edges.push((helper, pair[1], PASS));
-            if previous != NONE {
-                self.edges.push((previous, helper, PASS));
-            }
-            previous = helper;
+    fn data(&mut self, parts: &Parts, edge: Edge) {
+        let place = |node: u32| parts.members.binary_search_by_key(&node, |member| member.0).ok();
+        if let (Some(from), Some(to)) = (place(edge.from()), place(edge.to()))
+            && parts.members[from].1 == parts.members[to].1
+        {
+            self.edges.push((from as u32, to as u32, edge.label()));
         }
     }
 

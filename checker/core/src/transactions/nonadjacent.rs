@@ -9,8 +9,8 @@
 
 use super::cycles::{G2, Kind, NONADJACENT, Search, Step, has_adjacent_rw};
 use super::graph::{RW, WR, WW};
-use super::txns::NONE;
 use super::scc::{Nonadjacent, Plain, View};
+use super::txns::NONE;
 
 /// Ways back that are tried in each component of the doubled graph.
 const TRIES: usize = 16;

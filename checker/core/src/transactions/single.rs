@@ -8,8 +8,8 @@
 
 use super::cycles::{Search, budget};
 use super::graph::{RW, WR, WW};
-use super::txns::NONE;
 use super::scc::{Plain, View};
+use super::txns::NONE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

@@ -27,7 +27,9 @@ pub(crate) struct Txns {
 #[derive(Clone, Debug)]
 enum OpIds {
     /// `first + place`.
-    Dense { first: u64 },
+    Dense {
+        first: u64,
+    },
     Listed(Vec<u64>),
 }
 
@@ -133,7 +135,14 @@ pub(crate) struct TxnsBuilder {
 
 impl TxnsBuilder {
     /// The next transaction in order of invocation.
-    pub(crate) fn push(&mut self, op_id: u64, process: i64, invoke_seq: u64, complete_seq: Option<u64>, outcome: Outcome) {
+    pub(crate) fn push(
+        &mut self,
+        op_id: u64,
+        process: i64,
+        invoke_seq: u64,
+        complete_seq: Option<u64>,
+        outcome: Outcome,
+    ) {
         let place = self.txns.len() as u64;
         if place == 0 {
             self.base = invoke_seq;
@@ -187,7 +196,8 @@ impl TxnsBuilder {
             self.widen();
         }
         if let Some((invokes, completes)) = self.wide {
-            let mut events: Vec<u64> = invokes.iter().chain(&completes).copied().filter(|seq| *seq != u64::MAX).collect();
+            let mut events: Vec<u64> =
+                invokes.iter().chain(&completes).copied().filter(|seq| *seq != u64::MAX).collect();
             events.sort_unstable();
             events.dedup();
             let place = |seq: &u64| events.binary_search(seq).map_or(NONE, |place| place as u32);

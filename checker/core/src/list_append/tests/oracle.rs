@@ -135,38 +135,73 @@ impl Judge {
         edges
     }
 
-    /// The cycle anomalies, the way the checker promises to name them.
+    /// The cycle anomalies, the way the checker promises to name them: by level; a kind is told of a component unless
+    /// one was found there that implies it. A dependency that contradicts real time by itself is told by itself, and
+    /// takes no part in other cycles with real time.
     fn cycles(&self) -> BTreeSet<String> {
-        let edges = &self.edges;
         let mut found: Vec<(BTreeSet<usize>, &'static str)> = Vec::new();
+        let mut of_processes = Vec::new();
+        let is_direct =
+            |(from, to): (usize, usize)| self.edges.get(&(to, from)).is_some_and(|back| back.contains("realtime"));
         for (level, suffix) in ["", "-process", "-realtime"].into_iter().enumerate() {
             let allowed: &[&str] = &["ww", "wr", "rw", "process", "realtime"][..3 + level];
-            let graph: BTreeMap<(usize, usize), Vec<&'static str>> = edges
+            if level == 2 {
+                found.extend(self.direct(&is_direct, &of_processes, &found));
+            }
+            let graph: Labelled = self
+                .edges
                 .iter()
+                .filter(|(pair, _)| level < 2 || !is_direct(**pair))
                 .map(|(pair, labels)| (*pair, labels.iter().copied().filter(|l| allowed.contains(l)).collect()))
                 .filter(|(_, labels): &((usize, usize), Vec<&'static str>)| !labels.is_empty())
                 .collect();
-            let mut kinds: Vec<(BTreeSet<usize>, BTreeSet<&'static str>)> = Vec::new();
+            let before = found.len();
             for part in components(self.ops.len(), &graph) {
                 let mut of_part = BTreeSet::new();
                 let mut path = Vec::new();
                 for start in &part {
                     simple_cycles(*start, *start, &part, &graph, &mut path, &mut of_part);
                 }
-                kinds.push((part, of_part));
-            }
-            for (part, of_part) in kinds {
                 for base in ["G0", "G1c", "G-single-item", "G-nonadjacent-item", "G2-item"] {
                     let name = cycle_name(base, suffix);
-                    let implied =
-                        found.iter().any(|(of, other)| of.is_subset(&part) && implied_anomalies(other).contains(name));
+                    let known = |(of, other): &(BTreeSet<usize>, &'static str)| {
+                        !of.is_disjoint(&part) && implied_anomalies(other).contains(name)
+                    };
+                    let direct = |place: usize| level == 2 && place < before && found[place].1.ends_with("-realtime");
+                    let implied = (0..found.len()).any(|place| !direct(place) && known(&found[place]));
                     if of_part.contains(name) && !implied {
                         found.push((part.clone(), name));
                     }
                 }
+                if level == 1 {
+                    of_processes.push(part);
+                }
             }
         }
         found.into_iter().map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// The dependencies that contradict real time by themselves, each under its name.
+    fn direct(
+        &self,
+        is_direct: impl Fn((usize, usize)) -> bool,
+        of_processes: &[BTreeSet<usize>],
+        found: &[(BTreeSet<usize>, &'static str)],
+    ) -> Vec<(BTreeSet<usize>, &'static str)> {
+        let mut direct = Vec::new();
+        for ((from, to), labels) in self.edges.iter().filter(|(pair, _)| is_direct(**pair)) {
+            let bases = [("ww", "G0"), ("wr", "G1c"), ("rw", "G-single-item")];
+            let Some((_, base)) = bases.into_iter().find(|(label, _)| labels.contains(label)) else { continue };
+            let name = cycle_name(base, "-realtime");
+            let part = of_processes.iter().find(|part| part.contains(from) && part.contains(to));
+            let implied = part.is_some_and(|part| {
+                found.iter().any(|(of, other)| of.is_subset(part) && implied_anomalies(other).contains(name))
+            });
+            if !implied {
+                direct.push(([*from, *to].into(), name));
+            }
+        }
+        direct
     }
 
     fn others(&self) -> BTreeSet<String> {
