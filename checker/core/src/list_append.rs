@@ -7,15 +7,16 @@
 //! What is relied on, and checked: a key is never given the same value twice. What is not needed: any knowledge of the
 //! database's clocks.
 //!
-//! Rooms: `index` scans the history; `transaction` looks at each transaction by itself; `versions` and `keys` at each
-//! key; `crate::transactions` finds the cycles; `explain` and `words` put everything into sentences. Nothing recurses,
+//! Rooms: `intake` goes through the history once and leaves `records`; `transaction` looks at each transaction by itself;
+//! `versions` and `keys` at each key; `crate::transactions` finds the cycles; `explain` and `words` put everything into sentences. Nothing recurses,
 //! nothing is bounded by a time-out, and no result depends on the order of a hash map.
 
 mod explain;
-mod index;
+mod intake;
 mod keys;
 mod raw;
 mod raw_words;
+mod records;
 mod transaction;
 mod versions;
 mod words;
@@ -25,14 +26,21 @@ mod tests;
 
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
-use crate::op::{History, Outcome};
+use crate::names::Names;
+use crate::op::{History, Operation, Outcome};
 use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles, txns::TXNS_MAX};
 use crate::verdict::{Reason, Validity, Verdict};
 use explain::Narrator;
-use index::{DuplicateAppend, Index, foreign_ops};
+use intake::{Foreign, Intake};
+pub use intake::{MopRef, TxnRow};
 use keys::KeyFacts;
 use raw::Raw;
+use records::{Record, partition_of};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use versions::{DuplicateAppend, Versions};
 
 /// Name of this checker in results and on the command line.
 pub const NAME: &str = "list-append";
@@ -61,84 +69,183 @@ impl Default for Options {
 /// `MODEL_NOT_DECIDABLE` (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model is about
 /// real time, and the history knows only the order within processes), `TOO_LARGE`.
 ///
-/// Time and memory are close to linear in the history.
+/// Time and memory are close to linear in the history. [`Checker`] does the same without a history in memory.
 #[must_use]
 pub fn check(history: &History, options: &Options) -> CheckResult {
-    let model = options.model.name();
     let ops = history.ops();
-    if let Some(reason) = refuse(history) {
-        return CheckResult::unknown(NAME, model, reason);
-    }
-    let index = match Index::new(history) {
-        Ok(index) => index,
-        Err(duplicates) => return CheckResult::unknown(NAME, model, duplicate_appends(history, &duplicates)),
+    let known = Known {
+        real_time_order: history.has_real_time_order(),
+        origin_ns: history.origin_ns(),
+        names: history.names().clone(),
     };
-    let mut found: Vec<Raw> = Vec::new();
-    transaction::examine(ops, &mut found);
-    let mut txns = Txns::of(ops);
-    let KeyFacts { dependencies, found: of_keys, seen } = keys::examine(&index, &txns);
-    found.extend(of_keys);
-    for (txn, moment) in seen {
-        txns.note_seen(txn, moment);
-    }
-    let order = known_order(history, options.model);
-    let edge_count = dependencies.len();
-    let mut edges = Edges::new(&txns, order == Order::Realtime);
-    edges.add(dependencies);
-    let cycles = find_cycles(&edges, order);
+    let fetch = |op_ids: &[u64]| {
+        let place = |op_id: &u64| ops.binary_search_by_key(op_id, |op| op.op_id).ok();
+        Ok::<_, Infallible>(op_ids.iter().filter_map(place).map(|place| ops[place].clone()).collect())
+    };
+    let Ok(result) = Checker { intake: Intake::of(ops) }.finish(&known, options, fetch);
+    result
+}
 
-    let told = tell(&index, &found, cycles, options.findings_per_anomaly);
-    let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
-    let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
-    let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
-    CheckResult {
-        checker: NAME.to_owned(),
-        model: model.to_owned(),
-        verdict: verdict(history, options.model, &anomaly_types, &index),
-        ops_checked: ops.len() as u64,
-        reads_checked: index.ok_reads,
-        partitions: index.keys.len() as u64,
-        evidence: evidence(&index, edge_count, &told, options.model),
-        anomaly_types,
-        not: owned(not),
-        also_not: owned(also_not),
-        findings: told.findings,
+/// What is known of a history besides its operations.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// As [`History::has_real_time_order`].
+    pub real_time_order: bool,
+    /// Zero of the times in explanations, CLOCK_MONOTONIC ns.
+    pub origin_ns: i64,
+    /// What the integers stand for.
+    pub names: Arc<Names>,
+}
+
+/// [`check`] for a history that comes operation by operation and is not kept: about 13 bytes are held of a transaction,
+/// 16 of a micro-operation and of a version.
+///
+/// ```
+/// use fissure_checker::list_append::{Checker, Known, MopRef, Options, TxnRow};
+/// use fissure_checker::{Operation, Outcome};
+/// let mut checker = Checker::default();
+/// let row = TxnRow { op_id: 0, process: 0, invoke_seq: 0, complete_seq: Some(1), outcome: Outcome::Ok };
+/// checker.push(row, &[MopRef::Append { key: 1, value: 10 }, MopRef::ReadList { key: 1, list: Some(&[10]) }]);
+/// let known = Known { real_time_order: true, origin_ns: 0, names: Default::default() };
+/// let fetch = |_: &[u64]| Ok::<Vec<Operation>, std::io::Error>(Vec::new());
+/// let result = checker.finish(&known, &Options::default(), fetch)?;
+/// assert!(!result.is_invalid());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Checker {
+    intake: Intake,
+}
+
+impl Checker {
+    /// The next operation, which is a transaction. Operations come in order of invocation, and keep the invariants of a
+    /// [`History`].
+    pub fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
+        self.intake.push(row, mops);
     }
-    .told_with(history.names())
+
+    /// The next operation, which is no transaction.
+    pub fn push_foreign(&mut self, op_id: u64) {
+        self.intake.push_foreign(op_id);
+    }
+
+    /// The answer. `fetch` is asked for the operations that the findings are about, in ascending order of `op_id`; one
+    /// that it does not give is told without its micro-operations.
+    ///
+    /// # Errors
+    /// Those of `fetch`.
+    pub fn finish<E>(
+        self,
+        known: &Known,
+        options: &Options,
+        mut fetch: impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+    ) -> Result<CheckResult, E> {
+        let Self { mut intake } = self;
+        let model = options.model.name();
+        if let Some(reason) = refuse(&intake, &mut fetch)? {
+            return Ok(CheckResult::unknown(NAME, model, reason));
+        }
+        let mut txns = std::mem::take(&mut intake.txns).finish();
+        let facts = examine_keys(&intake, &txns);
+        let duplicates: Vec<DuplicateAppend> =
+            facts.iter().flat_map(|facts| facts.duplicates.iter().copied()).collect();
+        if !duplicates.is_empty() {
+            let reason = duplicate_appends(&txns, duplicates);
+            return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
+        }
+        for (txn, moment) in facts.iter().flat_map(|facts| &facts.seen) {
+            txns.note_seen(*txn, *moment);
+        }
+        let order = known_order(known, options.model);
+        let mut edges = Edges::new(&txns, order == Order::Realtime);
+        let mut found = std::mem::take(&mut intake.found);
+        let mut edge_count = 0;
+        for facts in facts {
+            edge_count += facts.dependencies.len();
+            found.extend(facts.found);
+            edges.add(facts.dependencies);
+        }
+        let cycles = find_cycles(&edges, order);
+        drop(edges);
+        let told = Selected::of(found, cycles, options.findings_per_anomaly).tell(&intake, &txns, known, &mut fetch)?;
+
+        let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
+        let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
+        let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
+        let result = CheckResult {
+            checker: NAME.to_owned(),
+            model: model.to_owned(),
+            verdict: verdict(known, options.model, &anomaly_types, intake.ok_reads),
+            ops_checked: intake.ops,
+            reads_checked: intake.ok_reads,
+            partitions: intake.keys.len() as u64,
+            evidence: evidence(&intake, &txns, edge_count, &told, options.model),
+            anomaly_types,
+            not: owned(not),
+            also_not: owned(also_not),
+            findings: told.findings,
+        };
+        Ok(result.told_with(&known.names))
+    }
+}
+
+/// Goes through all keys, the partitions in parallel; what they showed, in their order.
+fn examine_keys(intake: &Intake, txns: &Txns) -> Vec<KeyFacts> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done: Vec<(usize, KeyFacts)> = Vec::new();
+        loop {
+            let partition = next.fetch_add(1, Ordering::Relaxed);
+            let Some(records) = intake.partitions.get(partition) else { return done };
+            done.push((partition, keys::examine(records, &intake.keys, txns)));
+        }
+    };
+    let helpers = if txns.len() < 10_000 { 0 } else { std::thread::available_parallelism().map_or(0, |n| n.get() - 1) };
+    let mut facts = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut facts = work();
+        for handle in handles {
+            match handle.join() {
+                Ok(done) => facts.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        facts
+    });
+    facts.sort_unstable_by_key(|(partition, _)| *partition);
+    facts.into_iter().map(|(_, facts)| facts).collect()
 }
 
 /// Histories about which nothing can be said.
-fn refuse(history: &History) -> Option<Reason> {
-    if history.is_empty() {
-        return Some(Reason::new("NOTHING_CHECKED", "the history holds no operation"));
+fn refuse<E>(
+    intake: &Intake,
+    fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+) -> Result<Option<Reason>, E> {
+    if intake.ops == 0 {
+        return Ok(Some(Reason::new("NOTHING_CHECKED", "the history holds no operation")));
     }
-    if history.len() > TXNS_MAX {
-        let text = format!("{} operations, more than the {TXNS_MAX} that fit one check", history.len());
-        return Some(Reason::new("TOO_LARGE", text));
+    if intake.ops > TXNS_MAX as u64 {
+        let text = format!("{} operations, more than the {TXNS_MAX} that fit one check", intake.ops);
+        return Ok(Some(Reason::new("TOO_LARGE", text)));
     }
-    let foreign = foreign_ops(history);
-    let first = foreign.first()?;
-    let text = format!(
-        "{} of {} operations are no transactions of appends and list reads: {}; the first is a `{}`",
-        foreign.len(),
-        history.len(),
-        list_ops(history, foreign.iter().copied()),
-        history.ops()[*first as usize].call.f(),
-    );
-    Some(Reason::new("WRONG_WORKLOAD", text))
-}
-
-fn list_ops(history: &History, txns: impl ExactSizeIterator<Item = u32>) -> String {
-    let more = txns.len().saturating_sub(5);
-    let ids: Vec<String> = txns.take(5).map(|txn| history.ops()[txn as usize].op_id.to_string()).collect();
+    let Foreign { count, op_ids } = &intake.foreign;
+    let Some(first) = op_ids.first() else { return Ok(None) };
+    let first = fetch(&[*first])?.first().map(|op| op.call.f().to_owned()).unwrap_or_default();
+    let listed: Vec<String> = op_ids.iter().map(u64::to_string).collect();
+    let more = count - op_ids.len() as u64;
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("operation {}{more}", ids.join(", "))
+    let text = format!(
+        "{count} of {} operations are no transactions of appends and list reads: operation {}{more}; the first is a `{first}`",
+        intake.ops,
+        listed.join(", "),
+    );
+    Ok(Some(Reason::new("WRONG_WORKLOAD", text)))
 }
 
-fn duplicate_appends(history: &History, duplicates: &[DuplicateAppend]) -> Reason {
-    let id = |txn: u32| history.ops()[txn as usize].op_id;
+fn duplicate_appends(txns: &Txns, mut duplicates: Vec<DuplicateAppend>) -> Reason {
+    duplicates.sort_unstable();
     let case = |case: &DuplicateAppend| {
-        let (first, second) = (id(case.first), id(case.second));
+        let (first, second) = (txns.op_id(case.first), txns.op_id(case.second));
         format!("{} to key {} by operations {first} and {second}", case.value, case.key)
     };
     let cases: Vec<String> = duplicates.iter().take(5).map(case).collect();
@@ -150,31 +257,77 @@ fn duplicate_appends(history: &History, duplicates: &[DuplicateAppend]) -> Reaso
     )
 }
 
+/// Findings that will be told, and how many there are of each anomaly.
+struct Selected {
+    found: Vec<(u64, Raw)>,
+    cycles: Vec<(u64, Cycle)>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl Selected {
+    fn of(mut found: Vec<Raw>, mut cycles: Vec<Cycle>, most: usize) -> Self {
+        let mut selected = Self { found: Vec::new(), cycles: Vec::new(), counts: BTreeMap::new() };
+        found.sort_by_cached_key(|raw| (raw.name(), raw.order()));
+        for raw in found {
+            if let Some(number) = count(&mut selected.counts, raw.name(), most) {
+                selected.found.push((number, raw));
+            }
+        }
+        let first_op = |cycle: &Cycle| cycle.steps.iter().map(|step| step.from).min();
+        cycles.sort_by_cached_key(|cycle| (cycle.kind, cycle.steps.len(), first_op(cycle)));
+        for cycle in cycles {
+            if let Some(number) = count(&mut selected.counts, cycle.kind.name(), most) {
+                selected.cycles.push((number, cycle));
+            }
+        }
+        selected
+    }
+
+    fn tell<E>(
+        self,
+        intake: &Intake,
+        txns: &Txns,
+        known: &Known,
+        fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+    ) -> Result<Told, E> {
+        let of_cycles = self.cycles.iter().flat_map(|(_, cycle)| cycle.steps.iter().map(|step| step.from));
+        let of_found = self.found.iter().flat_map(|(_, raw)| raw.txns());
+        let wanted: BTreeSet<u32> = of_cycles.chain(of_found).collect();
+        let mut ops = BTreeMap::new();
+        if !wanted.is_empty() {
+            let op_ids: Vec<u64> = wanted.iter().map(|txn| txns.op_id(*txn)).collect();
+            let mut by_id: BTreeMap<u64, Operation> = fetch(&op_ids)?.into_iter().map(|op| (op.op_id, op)).collect();
+            let op = |txn: u32| (txn, by_id.remove(&txns.op_id(txn)).unwrap_or_else(|| txns.bare_operation(txn)));
+            ops = wanted.into_iter().map(op).collect();
+        }
+        let versions = |key: i64| versions_of(intake, txns, key);
+        let mut narrator = Narrator::new(ops, known.origin_ns, &versions);
+        let mut findings = Vec::new();
+        for (number, raw) in &self.found {
+            findings.push(narrator.raw(*number, raw));
+        }
+        for (number, cycle) in &self.cycles {
+            findings.push(narrator.cycle(*number, cycle));
+        }
+        Ok(Told { findings, counts: self.counts })
+    }
+}
+
+/// The versions of one key.
+fn versions_of(intake: &Intake, txns: &Txns, key: i64) -> Versions {
+    let mut versions = Versions::default();
+    if let Some(number) = intake.key_number(key) {
+        let of_partition = &intake.partitions[partition_of(number)];
+        let records: Vec<Record> = of_partition.iter().copied().filter(|record| record.key == number).collect();
+        versions.load(&records, txns);
+    }
+    versions
+}
+
 /// Findings in words, and how many there are of each anomaly.
 struct Told {
     findings: Vec<Finding>,
     counts: BTreeMap<&'static str, u64>,
-}
-
-fn tell(index: &Index<'_>, found: &[Raw], mut cycles: Vec<Cycle>, most: usize) -> Told {
-    let mut narrator = Narrator::new(index);
-    let mut told = Told { findings: Vec::new(), counts: BTreeMap::new() };
-    // Stable: within one anomaly, key order and order of invocation remain.
-    let mut found: Vec<&Raw> = found.iter().collect();
-    found.sort_by_key(|raw| raw.name());
-    for raw in found {
-        if let Some(number) = count(&mut told.counts, raw.name(), most) {
-            told.findings.push(narrator.raw(number, raw));
-        }
-    }
-    let first_op = |cycle: &Cycle| cycle.steps.iter().map(|step| step.from).min();
-    cycles.sort_by_cached_key(|cycle| (cycle.kind, cycle.steps.len(), first_op(cycle)));
-    for cycle in &cycles {
-        if let Some(number) = count(&mut told.counts, cycle.kind.name(), most) {
-            told.findings.push(narrator.cycle(number, cycle));
-        }
-    }
-    told
 }
 
 /// The number of the next finding of an anomaly, unless enough were told.
@@ -185,12 +338,12 @@ fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usi
 }
 
 /// The order that the model relies on, as far as the history knows it.
-fn known_order(history: &History, model: Model) -> Order {
-    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
+fn known_order(known: &Known, model: Model) -> Order {
+    let known = if known.real_time_order { Order::Realtime } else { Order::Process };
     model.order().min(known)
 }
 
-fn verdict(history: &History, model: Model, anomaly_types: &BTreeSet<String>, index: &Index<'_>) -> Verdict {
+fn verdict(known: &Known, model: Model, anomaly_types: &BTreeSet<String>, ok_reads: u64) -> Verdict {
     let proscribed = model.proscribed();
     let mut verdict = Verdict::valid();
     if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
@@ -200,27 +353,26 @@ fn verdict(history: &History, model: Model, anomaly_types: &BTreeSet<String>, in
         let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }
-    if known_order(history, model) < model.order() {
+    if known_order(known, model) < model.order() {
         let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
     }
-    if index.ok_reads == 0 {
+    if ok_reads == 0 {
         let text = "no transaction with a read completed ok: nothing was observed";
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", text)));
     }
     verdict
 }
 
-fn evidence(index: &Index<'_>, edges: usize, told: &Told, model: Model) -> String {
-    let count = |outcome| index.ops.iter().filter(|op| op.outcome == outcome).count();
+fn evidence(intake: &Intake, txns: &Txns, edges: usize, told: &Told, model: Model) -> String {
     let mut text = format!(
         "{} transactions (ok {}, fail {}, info {}), {} ok reads of {} keys, {edges} dependencies",
-        index.ops.len(),
-        count(Outcome::Ok),
-        count(Outcome::Fail),
-        count(Outcome::Info),
-        index.ok_reads,
-        index.keys.len(),
+        txns.len(),
+        txns.count(Outcome::Ok),
+        txns.count(Outcome::Fail),
+        txns.count(Outcome::Info),
+        intake.ok_reads,
+        intake.keys.len(),
     );
     if told.counts.is_empty() {
         text.push_str("; no anomaly");

@@ -3,21 +3,24 @@
 //! Every explanation has two parts. `Let:` names the transactions; `Then:` gives one reason a line, the last of which
 //! starts with `However,` and ends in a contradiction.
 
-use super::index::{Index, mops, seen};
+use super::intake::seen;
 use super::raw::Raw;
 use super::versions::Versions;
 use super::{NAME, words};
 use crate::finding::{Edge, EdgeKind, Finding};
-use crate::op::{Mop, Operation};
+use crate::op::{Call, Mop, Operation};
 use crate::transactions::cycles::{Cycle, Step};
 use crate::transactions::graph::{PROCESS, REALTIME, RW, WR, WW};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts anomalies into words.
-pub(super) struct Narrator<'i, 'h> {
-    pub(super) index: &'i Index<'h>,
+pub(super) struct Narrator<'v> {
+    /// The operations that findings are about.
+    ops: BTreeMap<u32, Operation>,
     origin_ns: i64,
-    versions: Versions<'h>,
+    versions_of: &'v dyn Fn(i64) -> Versions,
+    /// Keys that were looked at.
+    versions: BTreeMap<i64, Versions>,
 }
 
 /// Why one transaction precedes another, found again in their micro-operations.
@@ -30,13 +33,13 @@ struct Because {
     words: Vec<String>,
 }
 
-impl<'i, 'h> Narrator<'i, 'h> {
-    pub(super) fn new(index: &'i Index<'h>) -> Self {
-        Self { index, origin_ns: index.origin_ns, versions: Versions::default() }
+impl<'v> Narrator<'v> {
+    pub(super) fn new(ops: BTreeMap<u32, Operation>, origin_ns: i64, versions_of: &'v dyn Fn(i64) -> Versions) -> Self {
+        Self { ops, origin_ns, versions_of, versions: BTreeMap::new() }
     }
 
-    pub(super) fn op(&self, txn: u32) -> &'h Operation {
-        &self.index.ops[txn as usize]
+    pub(super) fn op(&self, txn: u32) -> &Operation {
+        &self.ops[&txn]
     }
 
     /// The finding for a cycle.
@@ -119,13 +122,12 @@ impl<'i, 'h> Narrator<'i, 'h> {
     /// For each append of a transaction: key, version before it, value, and whether any read shows that order.
     fn appends_after(&mut self, txn: u32) -> Vec<(i64, Option<i64>, i64, bool)> {
         let mut found = Vec::new();
-        for mop in mops(self.op(txn)) {
+        for mop in mops(&self.ops[&txn]) {
             let Mop::Append { key, value } = mop else { continue };
-            let Some(number) = self.index.key_number(*key) else { continue };
-            self.versions.load(self.index, number);
-            let rank = self.versions.rank_of(*value);
-            let before = rank.unwrap_or(self.versions.len()).checked_sub(1);
-            found.push((*key, before.and_then(|rank| self.versions.element(rank)), *value, rank.is_some()));
+            let versions = self.versions.entry(*key).or_insert_with(|| (self.versions_of)(*key));
+            let rank = versions.rank_of(*value);
+            let before = rank.unwrap_or(versions.len()).checked_sub(1);
+            found.push((*key, before.and_then(|rank| versions.element(rank)), *value, rank.is_some()));
         }
         found
     }
@@ -152,7 +154,7 @@ impl<'i, 'h> Narrator<'i, 'h> {
         let reader = self.op(step.to);
         for mop in mops(reader) {
             let Mop::ReadList { key, list } = mop else { continue };
-            let Some(last) = seen(reader.outcome, list).and_then(<[i64]>::last) else { continue };
+            let Some(last) = seen(reader.outcome, list.as_deref()).and_then(<[i64]>::last) else { continue };
             if self.appended(step.from, *key, *last) {
                 let words = vec![format!("{to} observed {from}'s append of {last} to key {key}")];
                 return Some(Because { step, key: Some(*key), value: Some(*last), value_next: Some(*last), words });
@@ -162,11 +164,11 @@ impl<'i, 'h> Narrator<'i, 'h> {
     }
 
     fn rw(&mut self, step: Step, from: &str, to: &str) -> Option<Because> {
-        let reader = self.op(step.from);
         let appends = self.appends_after(step.to);
+        let reader = self.op(step.from);
         for mop in mops(reader) {
             let Mop::ReadList { key, list } = mop else { continue };
-            let Some(list) = seen(reader.outcome, list) else { continue };
+            let Some(list) = seen(reader.outcome, list.as_deref()) else { continue };
             let last = list.last().copied();
             let Some((_, _, value, shown)) = appends.iter().find(|after| (after.0, after.1) == (*key, last)) else {
                 continue;
@@ -244,6 +246,14 @@ impl<'i, 'h> Narrator<'i, 'h> {
             key: told.key,
             cycle: Vec::new(),
         }
+    }
+}
+
+/// The micro-operations of an operation; empty for calls that are no transaction.
+pub(super) fn mops(op: &Operation) -> &[Mop] {
+    match &op.call {
+        Call::Txn(mops) => mops,
+        _ => &[],
     }
 }
 

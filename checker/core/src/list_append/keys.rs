@@ -8,31 +8,33 @@
 //! An append that the order lacks comes after its last version. Readers of that version precede all such appends: a
 //! product that is kept as a [`Fan`] where it is large.
 
-use super::index::{Append, Index, NONE, Read};
 use super::raw::Raw;
-use super::versions::Versions;
+use super::records::{Record, grouped};
+use super::versions::{Append, DuplicateAppend, Read, Versions};
 use crate::op::Outcome;
-use crate::transactions::Txns;
 use crate::transactions::dependencies::{Dependencies, Fan};
+use crate::transactions::{NONE, Txns};
 
-/// What the keys showed.
-#[derive(Debug)]
+/// What some keys showed.
+#[derive(Debug, Default)]
 pub(super) struct KeyFacts {
     pub(super) dependencies: Dependencies,
-    /// Anomalies, in order of key.
+    /// Anomalies, key by key.
     pub(super) found: Vec<Raw>,
     /// `info` transactions, and moments by which their effect had been seen or overwritten.
     pub(super) seen: Vec<(u32, u32)>,
+    /// Values that were appended twice. Where there are any, nothing else is told.
+    pub(super) duplicates: Vec<DuplicateAppend>,
 }
 
 /// A product this much larger than its sides is kept as a fan.
 const FAN_FACTOR: usize = 8;
 
-/// Goes through all keys.
-pub(super) fn examine(index: &Index<'_>, txns: &Txns) -> KeyFacts {
+/// Goes through the keys of one partition. `keys` are the keys by number.
+pub(super) fn examine(records: &[Record], keys: &[i64], txns: &Txns) -> KeyFacts {
     let mut work = Work {
         versions: Versions::default(),
-        facts: KeyFacts { dependencies: Dependencies::default(), found: Vec::new(), seen: Vec::new() },
+        facts: KeyFacts::default(),
         txns,
         rmw: Vec::new(),
         last_readers: Vec::new(),
@@ -40,77 +42,82 @@ pub(super) fn examine(index: &Index<'_>, txns: &Txns) -> KeyFacts {
         unobserved: Vec::new(),
         seen_at: Vec::new(),
     };
-    for key in 0..index.keys.len() as u32 {
-        work.versions.load(index, key);
-        work.key(index.keys[key as usize], index.reads.of(key));
+    for of_key in grouped(records).chunk_by(|a, b| a.key == b.key) {
+        work.versions.load(of_key, txns);
+        work.key(keys[of_key[0].key as usize]);
     }
     work.facts
 }
 
-struct Work<'h, 't> {
-    versions: Versions<'h>,
+struct Work<'t> {
+    versions: Versions,
     facts: KeyFacts,
     txns: &'t Txns,
     /// Length of the list that a read-then-append saw, and its transaction.
     rmw: Vec<(u32, u32)>,
     last_readers: Vec<u32>,
     /// Reads that end with the last version but are no prefix of the order.
-    astray: Vec<(u32, &'h [i64])>,
+    astray: Vec<Read>,
     unobserved: Vec<u32>,
     seen_at: Vec<u32>,
 }
 
-impl<'h> Work<'h, '_> {
-    fn key(&mut self, key: i64, reads: &[Read<'h>]) {
+impl Work<'_> {
+    fn key(&mut self, key: i64) {
+        self.facts.duplicates.extend(self.versions.duplicates(key));
+        if !self.facts.duplicates.is_empty() {
+            return;
+        }
         self.rmw.clear();
         self.last_readers.clear();
         self.astray.clear();
         let clean = self.versions.is_clean();
         let mut orderly = true;
         let mut intermediate = false;
-        for read in reads {
-            let prefix = self.versions.has_prefix(read);
+        for place in 0..self.versions.reads.len() {
+            let read = self.versions.reads[place];
+            let prefix = self.versions.has_prefix(&read);
             orderly &= prefix;
-            let rank = match (prefix && clean, read.list.len()) {
+            let rank = match (prefix && clean, read.len()) {
                 (_, 0) => None,
-                (true, length) => Some(Some(length as u32 - 1)),
-                (false, _) => self.versions.last_rank(read),
+                (true, length) => Some(Some(length - 1)),
+                (false, _) => self.versions.last_rank(&read),
             };
-            intermediate |= self.read_edges(read, rank, prefix && clean);
+            intermediate |= self.read_edges(&read, rank, prefix && clean);
             if read.then_appends && prefix {
-                self.rmw.push((read.list.len() as u32, read.txn));
+                self.rmw.push((read.len(), read.txn));
             }
         }
         self.write_edges();
-        self.lost_updates(key, reads, orderly);
+        self.lost_updates(key, orderly);
         if intermediate {
-            self.intermediate_reads(key, reads);
+            self.intermediate_reads(key);
         }
         let aborted = self.versions.has_aborted();
         if !orderly || !clean || aborted {
-            self.contents(key, reads);
+            self.contents(key);
         }
         if !orderly {
-            self.facts.found.extend(incompatible_order(key, reads));
+            self.facts.found.extend(incompatible_order(key, &self.versions));
         }
         if aborted {
             self.dirty_updates(key);
         }
-        self.note_first_seen(reads);
+        self.note_first_seen();
     }
 
     /// wr and rw edges of one read. Returns whether it ended with an intermediate append of another transaction.
     ///
     /// A read that is no prefix of the order still names who wrote its last element, but may have seen more of the
     /// order than lies below that: it precedes no append that it saw.
-    fn read_edges(&mut self, read: &Read<'h>, rank: Option<Option<u32>>, prefix: bool) -> bool {
+    fn read_edges(&mut self, read: &Read, rank: Option<Option<u32>>, prefix: bool) -> bool {
         let dependencies = &mut self.facts.dependencies;
         let mut intermediate = false;
         let mut writer = NONE;
         if let Some(rank) = rank {
             let append = match rank {
                 Some(rank) => self.versions.append_at(rank),
-                None => read.list.last().and_then(|last| self.versions.append_of(*last)),
+                None => self.versions.list(read).last().and_then(|last| self.versions.append_of(*last)),
             };
             if let Some(append) = append {
                 writer = append.txn;
@@ -129,13 +136,13 @@ impl<'h> Work<'h, '_> {
             if prefix {
                 self.last_readers.push(read.txn);
             } else {
-                self.astray.push((read.txn, read.list));
+                self.astray.push(*read);
             }
         } else if let Some(append) = self.versions.append_at(next)
             && append.is_possible()
             && append.txn != read.txn
             && writer != read.txn
-            && (prefix || !read.list.contains(&append.value))
+            && (prefix || !self.versions.list(read).contains(&append.value))
         {
             dependencies.rw.push((read.txn, append.txn));
         }
@@ -191,27 +198,28 @@ impl<'h> Work<'h, '_> {
             return;
         }
         for append in self.versions.unobserved().filter(Append::is_possible) {
-            for (reader, list) in &self.astray {
-                if *reader != append.txn && !list.contains(&append.value) {
-                    self.facts.dependencies.rw.push((*reader, append.txn));
+            for read in &self.astray {
+                if read.txn != append.txn && !self.versions.list(read).contains(&append.value) {
+                    self.facts.dependencies.rw.push((read.txn, append.txn));
                 }
             }
         }
     }
 
-    fn lost_updates(&mut self, key: i64, reads: &[Read<'_>], orderly: bool) {
+    fn lost_updates(&mut self, key: i64, orderly: bool) {
         self.rmw.sort_unstable();
         for group in self.rmw.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
             let txns: Vec<u32> = group.iter().map(|(_, txn)| *txn).collect();
-            let seen = reads.iter().find(|read| read.txn == txns[0] && read.then_appends);
-            let seen = seen.map(|read| read.list.to_vec()).unwrap_or_default();
+            let seen = self.versions.reads.iter().find(|read| read.txn == txns[0] && read.then_appends);
+            let seen = seen.map(|read| self.versions.list(read).to_vec()).unwrap_or_default();
             self.facts.found.push(Raw::LostUpdate { key, seen, txns });
         }
         if orderly {
             return;
         }
-        let astray = |read: &&Read<'_>| read.then_appends && !self.versions.has_prefix(read);
-        let mut others: Vec<(&[i64], u32)> = reads.iter().filter(astray).map(|read| (read.list, read.txn)).collect();
+        let versions = &self.versions;
+        let astray = versions.reads.iter().filter(|read| read.then_appends && !versions.has_prefix(read));
+        let mut others: Vec<(&[i64], u32)> = astray.map(|read| (versions.list(read), read.txn)).collect();
         others.sort_unstable();
         for group in others.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
             let txns = group.iter().map(|(_, txn)| *txn).collect();
@@ -220,10 +228,10 @@ impl<'h> Work<'h, '_> {
     }
 
     /// G1b, one case for each intermediate element.
-    fn intermediate_reads(&mut self, key: i64, reads: &[Read<'_>]) {
+    fn intermediate_reads(&mut self, key: i64) {
         let mut cases: Vec<(i64, u32, u32)> = Vec::new();
-        for read in reads.iter().filter(|read| read.ok) {
-            if let Some(element) = read.list.last()
+        for read in self.versions.reads.iter().filter(|read| read.ok) {
+            if let Some(element) = self.versions.list(read).last()
                 && let Some(append) = self.versions.append_of(*element)
                 && append.intermediate
                 && append.txn != read.txn
@@ -239,14 +247,14 @@ impl<'h> Work<'h, '_> {
     }
 
     /// G1a, garbage reads and duplicate elements: looks at every element of every read.
-    fn contents(&mut self, key: i64, reads: &[Read<'_>]) {
+    fn contents(&mut self, key: i64) {
         let mut aborted: Vec<(i64, u32, u32)> = Vec::new();
         let mut garbage: Vec<(i64, u32)> = Vec::new();
         let mut duplicate: Option<Raw> = None;
         let mut sorted: Vec<i64> = Vec::new();
-        for read in reads {
+        for read in &self.versions.reads {
             sorted.clear();
-            sorted.extend_from_slice(read.list);
+            sorted.extend_from_slice(self.versions.list(read));
             sorted.sort_unstable();
             for same in sorted.chunk_by(|a, b| a == b) {
                 let element = same[0];
@@ -299,7 +307,7 @@ impl<'h> Work<'h, '_> {
     }
 
     /// For `info` appends that were observed: the first completion at which that version, or a later one, was seen.
-    fn note_first_seen(&mut self, reads: &[Read<'_>]) {
+    fn note_first_seen(&mut self) {
         let length = self.versions.len();
         let is_info = |rank| self.versions.append_at(rank).is_some_and(|append| append.outcome == Outcome::Info);
         if !(0..length).any(is_info) {
@@ -307,7 +315,7 @@ impl<'h> Work<'h, '_> {
         }
         self.seen_at.clear();
         self.seen_at.resize(length as usize, NONE);
-        for read in reads {
+        for read in &self.versions.reads {
             if let Some(Some(rank)) = self.versions.last_rank(read) {
                 let slot = &mut self.seen_at[rank as usize];
                 *slot = (*slot).min(self.txns.end(read.txn));
@@ -326,8 +334,8 @@ impl<'h> Work<'h, '_> {
 }
 
 /// The first pair of neighbours, among the distinct lists sorted by length, where the shorter is no prefix.
-fn incompatible_order(key: i64, reads: &[Read<'_>]) -> Option<Raw> {
-    let mut lists: Vec<(&[i64], u32)> = reads.iter().map(|read| (read.list, read.txn)).collect();
+fn incompatible_order(key: i64, versions: &Versions) -> Option<Raw> {
+    let mut lists: Vec<(&[i64], u32)> = versions.reads.iter().map(|read| (versions.list(read), read.txn)).collect();
     lists.sort_unstable_by(|a, b| (a.0.len(), a.0, a.1).cmp(&(b.0.len(), b.0, b.1)));
     lists.dedup_by(|next, kept| next.0 == kept.0);
     let pair = lists.windows(2).find(|pair| !pair[1].0.starts_with(pair[0].0))?;

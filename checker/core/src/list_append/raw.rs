@@ -47,4 +47,30 @@ impl Raw {
             Raw::LostUpdate { .. } => "lost-update",
         }
     }
+
+    /// Where it stands among those of its name: by key, then by the first transaction.
+    pub(super) fn order(&self) -> (Option<i64>, u32) {
+        match self {
+            Raw::G1a { key, reader, .. } | Raw::G1b { key, reader, .. } | Raw::Garbage { key, reader, .. } => {
+                (Some(*key), *reader)
+            }
+            Raw::Internal { txn, .. } | Raw::FutureRead { txn, .. } => (None, *txn),
+            Raw::Duplicate { key, reader, .. } => (Some(*key), *reader),
+            Raw::IncompatibleOrder { key, shorter, .. } => (Some(*key), shorter.0),
+            Raw::DirtyUpdate { key, failed, .. } => (Some(*key), failed.0),
+            Raw::LostUpdate { key, txns, .. } => (Some(*key), txns.first().copied().unwrap_or_default()),
+        }
+    }
+
+    /// The transactions that its words are about.
+    pub(super) fn txns(&self) -> Vec<u32> {
+        match self {
+            Raw::G1a { reader, writer, .. } | Raw::G1b { reader, writer, .. } => vec![*writer, *reader],
+            Raw::Garbage { reader, .. } | Raw::Duplicate { reader, .. } => vec![*reader],
+            Raw::Internal { txn, .. } | Raw::FutureRead { txn, .. } => vec![*txn],
+            Raw::IncompatibleOrder { shorter, longer, .. } => vec![shorter.0, longer.0],
+            Raw::DirtyUpdate { failed, ok, .. } => vec![failed.0, ok.0],
+            Raw::LostUpdate { txns, .. } => txns.clone(),
+        }
+    }
 }

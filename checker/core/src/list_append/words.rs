@@ -1,6 +1,7 @@
 //! Small phrases: lists, moments, operations.
 
-use super::index::{mops, seen};
+use super::explain::mops;
+use super::intake::seen;
 use crate::op::{Mop, Operation, Outcome};
 
 /// Elements of a list that are shown before it is cut.
@@ -34,7 +35,7 @@ pub(super) fn list(elements: &[i64], focus: &[i64]) -> String {
 pub(super) fn mop(outcome: Outcome, mop: &Mop, focus: &[i64]) -> String {
     match mop {
         Mop::Append { key, value } => format!("append {value} to key {key}"),
-        Mop::ReadList { key, list: result } => match seen(outcome, result) {
+        Mop::ReadList { key, list: result } => match seen(outcome, result.as_deref()) {
             Some(result) => format!("read key {key} as {}", list(result, focus)),
             None => format!("read key {key}, result unknown"),
         },

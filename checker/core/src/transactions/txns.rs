@@ -3,7 +3,7 @@
 //! Thirteen bytes a transaction, and eight more for its `op_id` where these have gaps. Moments are places in the order
 //! of events, counted without large gaps, so that they fit 32 bits: only their order means anything.
 
-use crate::op::{Operation, Outcome};
+use crate::op::{Call, Operation, Outcome};
 
 /// "No such transaction, rank, node or moment" wherever a `u32` names one.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -40,15 +40,6 @@ impl Default for OpIds {
 }
 
 impl Txns {
-    /// The columns of some operations, which are in order of invocation.
-    pub(crate) fn of(ops: &[Operation]) -> Self {
-        let mut builder = TxnsBuilder::default();
-        for op in ops {
-            builder.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome);
-        }
-        builder.finish()
-    }
-
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.invoke.len()
@@ -114,6 +105,25 @@ impl Txns {
         match &self.op_ids {
             OpIds::Dense { first } => first + u64::from(txn),
             OpIds::Listed(ids) => ids[txn as usize],
+        }
+    }
+
+    /// What the columns alone tell of a transaction, without its micro-operations.
+    pub(crate) fn bare_operation(&self, txn: u32) -> Operation {
+        let end = Some(self.end(txn)).filter(|end| *end != NONE).map(u64::from);
+        Operation {
+            op_id: self.op_id(txn),
+            process: self.process(txn),
+            node: None,
+            call: Call::Txn(Vec::new()),
+            invoke_seq: u64::from(self.invoke(txn)),
+            complete_seq: end,
+            invoke_ns: 0,
+            complete_ns: None,
+            outcome: self.outcome(txn),
+            error_code: None,
+            error_text: None,
+            conn_cookie: None,
         }
     }
 

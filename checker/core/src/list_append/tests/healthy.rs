@@ -57,7 +57,7 @@ proptest! {
 fn ok_reads(history: &History) -> Vec<(usize, usize, i64, Vec<i64>)> {
     let mut reads = Vec::new();
     for (at, op) in history.ops().iter().enumerate().filter(|(_, op)| op.outcome == Outcome::Ok) {
-        for (place, mop) in index::mops(op).iter().enumerate() {
+        for (place, mop) in explain::mops(op).iter().enumerate() {
             if let Mop::ReadList { key, list: Some(list) } = mop {
                 reads.push((at, place, *key, list.clone()));
             }
@@ -80,7 +80,7 @@ fn rewound(history: &History, dice: &mut Dice) -> Option<History> {
         history.ops().iter().any(|op| {
             op.outcome == Outcome::Ok
                 && op.end_seq() < before
-                && index::mops(op).contains(&Mop::Append { key, value: element })
+                && explain::mops(op).contains(&Mop::Append { key, value: element })
         })
     };
     let mut choices = Vec::new();

@@ -19,7 +19,7 @@ fn touches(op: &Operation) -> Vec<Touch> {
         (Mop::ReadList { key, list: None }, Outcome::Ok) => Some(Touch::Read(*key, Vec::new())),
         _ => None,
     };
-    index::mops(op).iter().filter_map(touch).collect()
+    explain::mops(op).iter().filter_map(touch).collect()
 }
 
 struct Judge {
@@ -146,7 +146,7 @@ impl Judge {
         for (level, suffix) in ["", "-process", "-realtime"].into_iter().enumerate() {
             let allowed: &[&str] = &["ww", "wr", "rw", "process", "realtime"][..3 + level];
             if level == 2 {
-                found.extend(self.direct(&is_direct, &of_processes, &found));
+                found.extend(self.direct(is_direct, &of_processes, &found));
             }
             let graph: Labelled = self
                 .edges

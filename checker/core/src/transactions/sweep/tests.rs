@@ -97,12 +97,9 @@ fn whole(txns: &Txns, dependencies: &Dependencies, order: Order, skip_direct: bo
         }
     }
     for via in 0..count {
-        for from in 0..count {
-            if reach[from][via] {
-                for to in 0..count {
-                    reach[from][to] |= reach[via][to];
-                }
-            }
+        let onward = reach[via].clone();
+        for row in reach.iter_mut().filter(|row| row[via]) {
+            row.iter_mut().zip(&onward).for_each(|(to, further)| *to |= further);
         }
     }
     let mut parts: Vec<Vec<u32>> = (0..count)

@@ -1,0 +1,213 @@
+//! One pass over the history, transaction by transaction, that keeps no operation and no list.
+
+use super::raw::Raw;
+use super::records::{Kind, PARTITIONS, Record, partition_of};
+use super::transaction;
+use crate::op::{Call, Mop, Operation, Outcome};
+use crate::transactions::txns::{TXNS_MAX, TxnsBuilder};
+use rustc_hash::FxHashMap;
+
+/// One micro-operation, borrowed from wherever the history lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MopRef<'a> {
+    /// Append `value` to the list at `key`.
+    Append {
+        /// Key of the list.
+        key: i64,
+        /// The element.
+        value: i64,
+    },
+    /// Read the list at `key`. `None`: the result is not known.
+    ReadList {
+        /// Key of the list.
+        key: i64,
+        /// The elements, oldest first.
+        list: Option<&'a [i64]>,
+    },
+    /// Anything else, which makes the operation none of this checker's.
+    Foreign,
+}
+
+impl<'a> From<&'a Mop> for MopRef<'a> {
+    fn from(mop: &'a Mop) -> Self {
+        match mop {
+            Mop::Append { key, value } => MopRef::Append { key: *key, value: *value },
+            Mop::ReadList { key, list } => MopRef::ReadList { key: *key, list: list.as_deref() },
+            _ => MopRef::Foreign,
+        }
+    }
+}
+
+impl MopRef<'_> {
+    /// The key it touches.
+    pub(super) fn key(&self) -> Option<i64> {
+        match self {
+            MopRef::Append { key, .. } | MopRef::ReadList { key, .. } => Some(*key),
+            MopRef::Foreign => None,
+        }
+    }
+}
+
+/// What a read saw, as far as it is known: an `ok` read without a list saw the empty list.
+pub(super) fn seen(outcome: Outcome, list: Option<&[i64]>) -> Option<&[i64]> {
+    match (outcome, list) {
+        (Outcome::Fail, _) | (Outcome::Info, None) => None,
+        (_, Some(list)) => Some(list),
+        (Outcome::Ok, None) => Some(&[]),
+    }
+}
+
+/// What is known of a transaction besides its micro-operations: as in [`Operation`].
+#[derive(Clone, Copy, Debug)]
+pub struct TxnRow {
+    /// Number of the operation.
+    pub op_id: u64,
+    /// Logical process.
+    pub process: i64,
+    /// Place of the invocation in the order of events.
+    pub invoke_seq: u64,
+    /// Place of the completion, if there is one.
+    pub complete_seq: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl From<&Operation> for TxnRow {
+    fn from(op: &Operation) -> Self {
+        Self {
+            op_id: op.op_id,
+            process: op.process,
+            invoke_seq: op.invoke_seq,
+            complete_seq: op.complete_seq,
+            outcome: op.outcome,
+        }
+    }
+}
+
+/// Operations that are no transactions of appends and list reads.
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    pub(super) count: u64,
+    /// The first of them.
+    pub(super) op_ids: Vec<u64>,
+}
+
+/// What one pass over the history leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    pub(super) txns: TxnsBuilder,
+    /// The keys, in order of first appearance; a key's number is its place.
+    pub(super) keys: Vec<i64>,
+    numbers: FxHashMap<i64, u32>,
+    trunks: Vec<Vec<i64>>,
+    pub(super) partitions: Vec<Vec<Record>>,
+    /// Anomalies that transactions show by themselves.
+    pub(super) found: Vec<Raw>,
+    /// Reads of `ok` transactions.
+    pub(super) ok_reads: u64,
+    pub(super) foreign: Foreign,
+    /// Operations met, also those beyond the most that fit.
+    pub(super) ops: u64,
+    by_key: Vec<u32>,
+}
+
+impl Intake {
+    /// The next operation in order of invocation, if it is a transaction of appends and list reads.
+    pub(super) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
+        if mops.contains(&MopRef::Foreign) {
+            self.push_foreign(row.op_id);
+            return;
+        }
+        self.ops += 1;
+        if self.txns.len() == TXNS_MAX {
+            return;
+        }
+        self.partitions.resize_with(PARTITIONS, Vec::new);
+        let txn = self.txns.len() as u32;
+        self.txns.push(row.op_id, row.process, row.invoke_seq, row.complete_seq, row.outcome);
+        if row.outcome == Outcome::Ok {
+            transaction::examine(txn, mops, &mut self.by_key, &mut self.found);
+        }
+        for (at, mop) in mops.iter().enumerate() {
+            match *mop {
+                MopRef::Append { key, value } => {
+                    let key = self.number(key);
+                    let record = Record::new(key, Kind::Append, appends_later(mops, at), txn, value);
+                    self.partitions[partition_of(key)].push(record);
+                }
+                MopRef::ReadList { key, list } => {
+                    let key = self.number(key);
+                    let Some(list) = seen(row.outcome, list) else { continue };
+                    let ok = row.outcome == Outcome::Ok;
+                    self.ok_reads += u64::from(ok);
+                    let first = || !mops[..at].iter().any(|earlier| earlier.key() == mop.key());
+                    let then_appends = ok && appends_later(mops, at) && first();
+                    self.read(key, list, txn, then_appends);
+                }
+                MopRef::Foreign => {}
+            }
+        }
+    }
+
+    /// The next operation, if it is something else.
+    pub(super) fn push_foreign(&mut self, op_id: u64) {
+        self.ops += 1;
+        self.foreign.count += 1;
+        if self.foreign.op_ids.len() < 5 {
+            self.foreign.op_ids.push(op_id);
+        }
+    }
+
+    fn number(&mut self, key: i64) -> u32 {
+        let next = self.keys.len() as u32;
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            self.keys.push(key);
+            self.trunks.push(Vec::new());
+        }
+        number
+    }
+
+    fn read(&mut self, key: u32, list: &[i64], txn: u32, then_appends: bool) {
+        let trunk = &mut self.trunks[key as usize];
+        let records = &mut self.partitions[partition_of(key)];
+        let common = trunk.len().min(list.len());
+        let aside = trunk[..common] != list[..common];
+        if aside {
+            records.extend(list.iter().map(|element| Record::new(key, Kind::Aside, false, 0, *element)));
+        } else if common < list.len() {
+            let more = &list[common..];
+            records.extend(more.iter().map(|element| Record::new(key, Kind::Element, false, 0, *element)));
+            trunk.extend_from_slice(more);
+        }
+        records.push(Record::read(key, then_appends, txn, list.len(), aside));
+    }
+
+    /// Everything of a history in memory.
+    pub(super) fn of(ops: &[Operation]) -> Self {
+        let mut intake = Self::default();
+        let mut mops: Vec<MopRef<'_>> = Vec::new();
+        for op in ops {
+            match &op.call {
+                Call::Txn(of_op) => {
+                    mops.clear();
+                    mops.extend(of_op.iter().map(MopRef::from));
+                    intake.push(op.into(), &mops);
+                }
+                _ => intake.push_foreign(op.op_id),
+            }
+        }
+        intake
+    }
+
+    /// The number of a key that occurs in the history.
+    pub(super) fn key_number(&self, key: i64) -> Option<u32> {
+        self.numbers.get(&key).copied()
+    }
+}
+
+/// Whether a later micro-operation appends to the key of the one at `at`.
+fn appends_later(mops: &[MopRef<'_>], at: usize) -> bool {
+    let key = mops[at].key();
+    mops[at + 1..].iter().any(|mop| matches!(mop, MopRef::Append { .. }) && mop.key() == key)
+}

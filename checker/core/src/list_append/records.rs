@@ -1,0 +1,119 @@
+//! Micro-operations as records of 16 bytes, in partitions by key.
+//!
+//! Lists are not kept as they were read. A list that only grows is one list: reads of it are lengths. So each key has a
+//! *trunk*; a read that continues it adds [`Kind::Element`]s to it, a read that is a beginning of it adds nothing, and a
+//! read that contradicts it brings its own elements, as [`Kind::Aside`]. Nothing is lost: every list can be told again
+//! from the records of its key, in their order.
+
+/// Partitions of the keys, always as many, so that no result depends on the machine.
+pub(super) const PARTITIONS: usize = 256;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The transaction appended the payload. Flag: it appends to the key again later.
+    Append,
+    /// The transaction read as many elements as the payload says. Flag: its first touch of the key, an append of its own
+    /// follows.
+    Read,
+    /// The trunk goes on with the payload. Flag: a new trunk begins.
+    Element,
+    /// The next read, which contradicts the trunk, saw the payload.
+    Aside,
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Number of the key.
+    pub(super) key: u32,
+    /// Two bits of kind, one flag, and 29 bits of transaction.
+    head: u32,
+    pub(super) payload: i64,
+}
+
+const TXN_BITS: u32 = 29;
+
+/// Set in the payload of a read that contradicts the trunk.
+const ASIDE: i64 = 1 << 40;
+
+impl Record {
+    pub(super) fn new(key: u32, kind: Kind, flag: bool, txn: u32, payload: i64) -> Self {
+        debug_assert!(txn < 1 << TXN_BITS);
+        let kind = match kind {
+            Kind::Append => 0,
+            Kind::Read => 1,
+            Kind::Element => 2,
+            Kind::Aside => 3,
+        };
+        Self { key, head: kind << 30 | u32::from(flag) << TXN_BITS | txn, payload }
+    }
+
+    pub(super) fn read(key: u32, then_appends: bool, txn: u32, length: usize, aside: bool) -> Self {
+        let payload = length as i64 | if aside { ASIDE } else { 0 };
+        Self::new(key, Kind::Read, then_appends, txn, payload)
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self.head >> 30 {
+            0 => Kind::Append,
+            1 => Kind::Read,
+            2 => Kind::Element,
+            _ => Kind::Aside,
+        }
+    }
+
+    pub(super) fn flag(self) -> bool {
+        self.head >> TXN_BITS & 1 == 1
+    }
+
+    pub(super) fn txn(self) -> u32 {
+        self.head & ((1 << TXN_BITS) - 1)
+    }
+
+    /// Length of the list of a read, and whether it contradicts the trunk.
+    pub(super) fn length(self) -> (usize, bool) {
+        ((self.payload & !ASIDE) as usize, self.payload & ASIDE != 0)
+    }
+}
+
+/// The partition of a key.
+pub(super) fn partition_of(key: u32) -> usize {
+    key as usize % PARTITIONS
+}
+
+/// The records of a partition, those of one key next to each other and in their order (counting sort).
+pub(super) fn grouped(records: &[Record]) -> Vec<Record> {
+    let place = |record: &Record| record.key as usize / PARTITIONS;
+    let keys = records.iter().map(place).max().map_or(0, |last| last + 1);
+    let mut next = vec![0_u32; keys + 1];
+    records.iter().for_each(|record| next[place(record) + 1] += 1);
+    for key in 0..keys {
+        next[key + 1] += next[key];
+    }
+    let mut sorted = records.to_vec();
+    for record in records {
+        let slot = &mut next[place(record)];
+        sorted[*slot as usize] = *record;
+        *slot += 1;
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_keep_what_they_are_given() {
+        for kind in [Kind::Append, Kind::Read, Kind::Element, Kind::Aside] {
+            for flag in [false, true] {
+                let record = Record::new(7, kind, flag, (1 << TXN_BITS) - 1, i64::MIN);
+                assert_eq!((record.kind(), record.flag(), record.txn()), (kind, flag, (1 << TXN_BITS) - 1));
+            }
+        }
+        assert_eq!(Record::read(0, true, 3, 1 << 32, true).length(), (1 << 32, true));
+        assert_eq!(Record::read(0, true, 3, 0, false).length(), (0, false));
+        assert_eq!(std::mem::size_of::<Record>(), 16);
+    }
+}
