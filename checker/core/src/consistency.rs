@@ -7,6 +7,7 @@
 //! Some models (such as [`Model::LINEARIZABLE`]) proscribe no anomaly of transactions at all: a transactional checker
 //! cannot speak about them, and [`Model::is_decidable`] says so.
 
+pub mod levels;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! A checker returns a [`CheckResult`]; a report prints it and computes nothing. Findings name operations by `op_id`,
 //! so that a report can put the operations, the packets and the faults beside them.
 
+use crate::consistency::Model;
 use crate::verdict::{Reason, Validity, Verdict};
 use std::collections::BTreeSet;
 
@@ -73,6 +74,30 @@ pub struct Finding {
     pub cycle: Vec<Edge>,
 }
 
+/// The answer at one level of isolation, whichever model was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelVerdict {
+    /// The level.
+    pub model: Model,
+    /// Whether the history keeps it.
+    pub validity: Validity,
+    /// [`Finding::id`] of an anomaly that the level proscribes, where it fails and such a finding was told.
+    pub witness: Option<String>,
+    /// Where the level holds, what was assumed, in sentences; where it is unknown, why; else empty.
+    pub assumed: Vec<String>,
+}
+
+impl LevelVerdict {
+    /// The level's name for people: the model's, except `causal` for the transactional `causal-cerone`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.model.name() {
+            "causal-cerone" => "causal",
+            name => name,
+        }
+    }
+}
+
 /// What one checker says about one history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
@@ -94,6 +119,9 @@ pub struct CheckResult {
     pub not: BTreeSet<String>,
     /// Stronger models that are ruled out with them.
     pub also_not: BTreeSet<String>,
+    /// The answer at every level of isolation, in the order of [`Model::levels`]: empty from checkers of single objects,
+    /// and where nothing could be checked.
+    pub levels: Vec<LevelVerdict>,
     /// The evidence.
     pub findings: Vec<Finding>,
     /// One line of evidence for the terminal: how much was checked, by which algorithm.
@@ -114,6 +142,7 @@ impl CheckResult {
             anomaly_types: BTreeSet::new(),
             not: BTreeSet::new(),
             also_not: BTreeSet::new(),
+            levels: Vec::new(),
             findings: Vec::new(),
             evidence: String::new(),
         }

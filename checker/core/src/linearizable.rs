@@ -172,6 +172,7 @@ fn check(history: &History, options: &Options, witness: bool) -> (CheckResult, W
         } else {
             BTreeSet::from(["strict-serializable".to_owned()])
         },
+        levels: Vec::new(),
         findings,
         evidence: evidence(&judged, reads_checked),
     };

@@ -24,6 +24,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
 use crate::names::Names;
@@ -63,7 +64,8 @@ impl Default for Options {
 /// Judges a history of transactions over lists.
 ///
 /// Every anomaly is reported, also those that the model allows; only those that it proscribes make the verdict
-/// `invalid`. Process and real-time order count as far as the model relies on them. `unknown` answers carry one of:
+/// `invalid`, and every level of isolation gets its own answer. Process and real-time order count as far as the history
+/// knows them. `unknown` answers carry one of:
 /// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of appends and list reads),
 /// `DUPLICATE_APPENDS` (one value appended to one key twice), `NO_OK_READS` (nothing was observed),
 /// `MODEL_NOT_DECIDABLE` (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model is about
@@ -156,7 +158,7 @@ impl Checker {
         for (txn, moment) in facts.iter().flat_map(|facts| &facts.seen) {
             txns.note_seen(*txn, *moment);
         }
-        let order = known_order(known, options.model);
+        let order = known_order(known);
         let mut edges = Edges::new(&txns, order == Order::Realtime);
         let mut found = std::mem::take(&mut intake.found);
         let mut edge_count = 0;
@@ -172,6 +174,8 @@ impl Checker {
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
         let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
         let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
+        let observed = observed(known, &intake, &txns);
+        let levels = levels::verdicts(&anomaly_types, &told.findings, &observed);
         let result = CheckResult {
             checker: NAME.to_owned(),
             model: model.to_owned(),
@@ -183,6 +187,7 @@ impl Checker {
             anomaly_types,
             not: owned(not),
             also_not: owned(also_not),
+            levels,
             findings: told.findings,
         };
         Ok(result.told_with(&known.names))
@@ -337,10 +342,21 @@ fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usi
     (*count <= most as u64).then_some(*count - 1)
 }
 
-/// The order that the model relies on, as far as the history knows it.
-fn known_order(known: &Known, model: Model) -> Order {
-    let known = if known.real_time_order { Order::Realtime } else { Order::Process };
-    model.order().min(known)
+/// The strongest order that the history knows.
+fn known_order(known: &Known) -> Order {
+    if known.real_time_order { Order::Realtime } else { Order::Process }
+}
+
+const NOTHING_READ: &str = "no transaction with a read completed ok: nothing was observed";
+
+/// What the verdicts on all levels rest on.
+fn observed(known: &Known, intake: &Intake, txns: &Txns) -> Observed {
+    let mut assumed = vec!["an append that no read saw comes after the last version that was read".to_owned()];
+    if txns.count(Outcome::Info) > 0 {
+        assumed.push("an info transaction happened, or did not, as the reads of others tell".to_owned());
+    }
+    let doubts = if intake.ok_reads == 0 { vec![NOTHING_READ.to_owned()] } else { Vec::new() };
+    Observed { order: known_order(known), doubts, assumed }
 }
 
 fn verdict(known: &Known, model: Model, anomaly_types: &BTreeSet<String>, ok_reads: u64) -> Verdict {
@@ -353,13 +369,12 @@ fn verdict(known: &Known, model: Model, anomaly_types: &BTreeSet<String>, ok_rea
         let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }
-    if known_order(known, model) < model.order() {
+    if known_order(known) < model.order() {
         let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
     }
     if ok_reads == 0 {
-        let text = "no transaction with a read completed ok: nothing was observed";
-        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", text)));
+        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", NOTHING_READ)));
     }
     verdict
 }

@@ -96,6 +96,7 @@ pub(crate) fn valid() -> ReportInput {
         anomaly_types: BTreeSet::new(),
         not: BTreeSet::new(),
         also_not: BTreeSet::new(),
+        levels: Vec::new(),
         findings: Vec::new(),
         evidence: "3812 operations on 8 keys, 1204 saw a value, 8 by zones".to_owned(),
     };

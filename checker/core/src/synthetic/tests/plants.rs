@@ -81,9 +81,8 @@ fn many_are_planted_side_by_side() {
     let (history, expected) = generate(&Spec { ops: 5_000, plants, ..Spec::default() });
     assert_found(&judge(&history, "strict-serializable"), &expected, "all");
     assert_eq!(expected.anomalies.len(), all.len());
-    // Without real time there is nothing besides.
-    let data = |name: &&String| !name.ends_with("-realtime");
-    assert!(expected.anomalies.iter().filter(data).eq(&judge(&history, "serializable").anomaly_types));
+    // The model decides about the verdict, not about what is found.
+    assert_eq!(expected.anomalies, judge(&history, "serializable").anomaly_types);
     assert!(expected.planted.iter().all(|planted| !planted.op_ids.is_empty()));
 }
 
