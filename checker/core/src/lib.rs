@@ -12,14 +12,18 @@
 //! Checkers: [`linearizable`] (single objects, partitioned by key) and [`list_append`] (transactions over lists).
 //! [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
 //!
+//! [`invariants`] checks those of a history operation by operation.
+//!
 //! [`synthetic`] makes histories with a known verdict, to hold checkers to and to measure them with.
 
 pub mod consistency;
 pub mod finding;
+pub mod invariants;
 pub mod linearizable;
 pub mod list_append;
 pub mod names;
 pub mod op;
+pub mod spill;
 pub mod synthetic;
 mod transactions;
 pub mod verdict;

@@ -28,7 +28,8 @@ use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
 use crate::names::Names;
-use crate::op::{History, Operation, Outcome};
+use crate::op::{History, Mop, Operation, Outcome};
+use crate::spill::{Limits, SpillError};
 use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles, txns::TXNS_MAX};
 use crate::verdict::{Reason, Validity, Verdict};
 use explain::Narrator;
@@ -38,9 +39,7 @@ use keys::KeyFacts;
 use raw::Raw;
 use records::{Record, partition_of};
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use versions::{DuplicateAppend, Versions};
 
 /// Name of this checker in results and on the command line.
@@ -82,10 +81,13 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     };
     let fetch = |op_ids: &[u64]| {
         let place = |op_id: &u64| ops.binary_search_by_key(op_id, |op| op.op_id).ok();
-        Ok::<_, Infallible>(op_ids.iter().filter_map(place).map(|place| ops[place].clone()).collect())
+        Ok(op_ids.iter().filter_map(place).map(|place| ops[place].clone()).collect())
     };
-    let Ok(result) = Checker { intake: Intake::of(ops) }.finish(&known, options, fetch);
-    result
+    let checker = Checker { intake: Intake::of(ops), limits: None };
+    // Without limits nothing is put aside that could fail to come back.
+    checker.finish(&known, options, fetch).unwrap_or_else(|error: SpillError| {
+        CheckResult::unknown(NAME, options.model.name(), Reason::new("SPILL_FAILED", error.to_string()))
+    })
 }
 
 /// What is known of a history besides its operations.
@@ -104,22 +106,31 @@ pub struct Known {
 ///
 /// ```
 /// use fissure_checker::list_append::{Checker, Known, MopRef, Options, TxnRow};
-/// use fissure_checker::{Operation, Outcome};
+/// use fissure_checker::{Operation, Outcome, spill::SpillError};
 /// let mut checker = Checker::default();
 /// let row = TxnRow { op_id: 0, process: 0, invoke_seq: 0, complete_seq: Some(1), outcome: Outcome::Ok };
 /// checker.push(row, &[MopRef::Append { key: 1, value: 10 }, MopRef::ReadList { key: 1, list: Some(&[10]) }]);
 /// let known = Known { real_time_order: true, origin_ns: 0, names: Default::default() };
-/// let fetch = |_: &[u64]| Ok::<Vec<Operation>, std::io::Error>(Vec::new());
+/// let fetch = |_: &[u64]| Ok::<Vec<Operation>, SpillError>(Vec::new());
 /// let result = checker.finish(&known, &Options::default(), fetch)?;
 /// assert!(!result.is_invalid());
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), SpillError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Checker {
     intake: Intake,
+    limits: Option<Limits>,
 }
 
 impl Checker {
+    /// A checker that puts aside what does not fit.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        let mut intake = Intake::default();
+        intake.limit(&limits);
+        Self { intake, limits: Some(limits) }
+    }
+
     /// The next operation, which is a transaction. Operations come in order of invocation, and keep the invariants of a
     /// [`History`].
     pub fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
@@ -135,39 +146,54 @@ impl Checker {
     /// that it does not give is told without its micro-operations.
     ///
     /// # Errors
-    /// Those of `fetch`.
-    pub fn finish<E>(
+    /// Those of `fetch`, and of what was put aside.
+    pub fn finish<E: From<SpillError>>(
         self,
         known: &Known,
         options: &Options,
         mut fetch: impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
     ) -> Result<CheckResult, E> {
-        let Self { mut intake } = self;
+        let Self { mut intake, limits } = self;
         let model = options.model.name();
         if let Some(reason) = refuse(&intake, &mut fetch)? {
             return Ok(CheckResult::unknown(NAME, model, reason));
         }
         let mut txns = std::mem::take(&mut intake.txns).finish();
-        let facts = examine_keys(&intake, &txns);
-        let duplicates: Vec<DuplicateAppend> =
-            facts.iter().flat_map(|facts| facts.duplicates.iter().copied()).collect();
+        intake.records.put_aside();
+        // What is put aside is gone through twice: where transactions stand must be known before edges are sorted.
+        let spilled = intake.records.is_spilled();
+        let mut kept: Vec<KeyFacts> = Vec::new();
+        let mut duplicates: Vec<DuplicateAppend> = Vec::new();
+        let mut seen: Vec<(u32, u32)> = Vec::new();
+        let mut found = std::mem::take(&mut intake.found);
+        examine_keys(&intake, &txns, |mut facts| {
+            duplicates.append(&mut facts.duplicates);
+            seen.append(&mut facts.seen);
+            found.append(&mut facts.found);
+            if !spilled {
+                kept.push(facts);
+            }
+        })?;
         if !duplicates.is_empty() {
             let reason = duplicate_appends(&txns, duplicates);
             return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
         }
-        for (txn, moment) in facts.iter().flat_map(|facts| &facts.seen) {
-            txns.note_seen(*txn, *moment);
-        }
+        seen.into_iter().for_each(|(txn, moment)| txns.note_seen(txn, moment));
         let order = known_order(known);
         let mut edges = Edges::new(&txns, order == Order::Realtime);
-        let mut found = std::mem::take(&mut intake.found);
-        let mut edge_count = 0;
-        for facts in facts {
-            edge_count += facts.dependencies.len();
-            found.extend(facts.found);
-            edges.add(facts.dependencies);
+        if let Some(limits) = &limits {
+            edges.limit(limits.spill.clone(), intake.records.len(), limits.memory_bytes_max / 4);
         }
-        let cycles = find_cycles(&edges, order);
+        let mut edge_count = 0;
+        let mut add = |facts: KeyFacts| {
+            edge_count += facts.dependencies.len();
+            edges.add(facts.dependencies);
+        };
+        kept.into_iter().for_each(&mut add);
+        if spilled {
+            examine_keys(&intake, &txns, &mut add)?;
+        }
+        let cycles = find_cycles(&edges, order)?;
         drop(edges);
         let told = Selected::of(found, cycles, options.findings_per_anomaly).tell(&intake, &txns, known, &mut fetch)?;
 
@@ -194,31 +220,35 @@ impl Checker {
     }
 }
 
-/// Goes through all keys, the partitions in parallel; what they showed, in their order.
-fn examine_keys(intake: &Intake, txns: &Txns) -> Vec<KeyFacts> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done: Vec<(usize, KeyFacts)> = Vec::new();
-        loop {
-            let partition = next.fetch_add(1, Ordering::Relaxed);
-            let Some(records) = intake.partitions.get(partition) else { return done };
-            done.push((partition, keys::examine(records, &intake.keys, txns)));
-        }
+/// Goes through all keys, several partitions at a time, and gives what they showed to `each`, in their order.
+fn examine_keys(intake: &Intake, txns: &Txns, mut each: impl FnMut(KeyFacts)) -> Result<(), SpillError> {
+    let examine = |partition: usize| -> Result<KeyFacts, SpillError> {
+        let records = intake.records.stream(partition)?;
+        Ok(keys::examine(&records, &intake.keys, txns))
     };
-    let helpers = if txns.len() < 10_000 { 0 } else { std::thread::available_parallelism().map_or(0, |n| n.get() - 1) };
-    let mut facts = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-        let mut facts = work();
-        for handle in handles {
-            match handle.join() {
-                Ok(done) => facts.extend(done),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if txns.len() < 10_000 { 1 } else { threads };
+    if threads == 1 {
+        return (0..intake.records.len()).try_for_each(|partition| examine(partition).map(&mut each));
+    }
+    std::thread::scope(|scope| {
+        // Every thread has the partitions of one remainder, and runs at most two ahead.
+        let start = |thread: usize| {
+            let (sender, results) = std::sync::mpsc::sync_channel(2);
+            scope.spawn(move || {
+                // Nobody listens any more after an error.
+                (thread..intake.records.len()).step_by(threads).all(|partition| sender.send(examine(partition)).is_ok())
+            });
+            results
+        };
+        let results: Vec<_> = (0..threads).map(start).collect();
+        for partition in 0..intake.records.len() {
+            // A thread that ends early has panicked, and the scope passes that on.
+            let Ok(facts) = results[partition % threads].recv() else { break };
+            each(facts?);
         }
-        facts
-    });
-    facts.sort_unstable_by_key(|(partition, _)| *partition);
-    facts.into_iter().map(|(_, facts)| facts).collect()
+        Ok(())
+    })
 }
 
 /// Histories about which nothing can be said.
@@ -288,7 +318,7 @@ impl Selected {
         selected
     }
 
-    fn tell<E>(
+    fn tell<E: From<SpillError>>(
         self,
         intake: &Intake,
         txns: &Txns,
@@ -305,8 +335,8 @@ impl Selected {
             let op = |txn: u32| (txn, by_id.remove(&txns.op_id(txn)).unwrap_or_else(|| txns.bare_operation(txn)));
             ops = wanted.into_iter().map(op).collect();
         }
-        let versions = |key: i64| versions_of(intake, txns, key);
-        let mut narrator = Narrator::new(ops, known.origin_ns, &versions);
+        let versions = versions_of(intake, txns, &ops)?;
+        let mut narrator = Narrator::new(ops, known.origin_ns, versions);
         let mut findings = Vec::new();
         for (number, raw) in &self.found {
             findings.push(narrator.raw(*number, raw));
@@ -318,15 +348,26 @@ impl Selected {
     }
 }
 
-/// The versions of one key.
-fn versions_of(intake: &Intake, txns: &Txns, key: i64) -> Versions {
-    let mut versions = Versions::default();
-    if let Some(number) = intake.key_number(key) {
-        let of_partition = &intake.partitions[partition_of(number)];
-        let records: Vec<Record> = of_partition.iter().copied().filter(|record| record.key == number).collect();
-        versions.load(&records, txns);
+/// The versions of every key that these operations touch.
+fn versions_of(
+    intake: &Intake,
+    txns: &Txns,
+    ops: &BTreeMap<u32, Operation>,
+) -> Result<BTreeMap<i64, Versions>, SpillError> {
+    let keys: BTreeSet<i64> = ops.values().flat_map(explain::mops).filter_map(Mop::key).collect();
+    let mut of_partition: BTreeMap<usize, Vec<(i64, u32)>> = BTreeMap::new();
+    for (key, number) in keys.into_iter().filter_map(|key| Some((key, intake.key_number(key)?))) {
+        of_partition.entry(partition_of(number)).or_default().push((key, number));
     }
-    versions
+    let mut versions = BTreeMap::new();
+    for (partition, keys) in of_partition {
+        let records = intake.records.stream(partition)?;
+        for (key, number) in keys {
+            let of_key: Vec<Record> = records.iter().copied().filter(|record| record.key == number).collect();
+            versions.entry(key).or_insert_with(Versions::default).load(&of_key, txns);
+        }
+    }
+    Ok(versions)
 }
 
 /// Findings in words, and how many there are of each anomaly.

@@ -22,6 +22,7 @@ pub(crate) mod txns;
 pub(crate) use txns::{NONE, Txns};
 
 use crate::consistency::Order;
+use crate::spill::SpillError;
 use cycles::{Cycle, Search};
 use edges::Edges;
 use graph::Graph;
@@ -34,34 +35,37 @@ use sweep::cyclic_parts;
 /// and would make one component of all that happened in between. Such cycles are told each by itself, and only what is
 /// left is searched for further cycles with real time: whatever lies on a cycle through such a dependency is implied by
 /// the cycle of two.
-pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Vec<Cycle> {
+///
+/// # Errors
+/// If edges that were put aside cannot be had back.
+pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Result<Vec<Cycle>, SpillError> {
     let (orders, level_max): (&[Order], u8) = match order {
         Order::Data => (&[], 0),
         Order::Process => (&[Order::Process], 1),
         Order::Realtime => (&[Order::Process, Order::Realtime], 2),
     };
     // Real-time order contains process order: the strongest order alone decides whether there is any cycle.
-    let parts = cyclic_parts(edges, order, false);
+    let parts = cyclic_parts(edges, order, false)?;
     if edges.direct.is_empty() {
         if parts.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let graph = Graph::new(edges, &parts, orders, false);
+        let graph = Graph::new(edges, &parts, orders, false)?;
         let mut search = Search::new(&graph, edges.txns);
         (0..=level_max).for_each(|level| search.level(level));
-        return search.found;
+        return Ok(search.found);
     }
-    let all = cyclic_parts(edges, Order::Process, true);
-    let graph = Graph::new(edges, &all, &[Order::Process], true);
+    let all = cyclic_parts(edges, Order::Process, true)?;
+    let graph = Graph::new(edges, &all, &[Order::Process], true)?;
     let mut search = Search::new(&graph, edges.txns);
     (0..=1).for_each(|level| search.level(level));
     let (mut cycles, kinds) = (std::mem::take(&mut search.found), search.kinds_of_txns());
     drop(graph);
     cycles.extend(cycles::direct(edges, &all, &kinds));
-    let graph = Graph::new(edges, &parts, orders, false);
+    let graph = Graph::new(edges, &parts, orders, false)?;
     let mut search = Search::new(&graph, edges.txns);
     search.know(&kinds);
     search.level(2);
     cycles.append(&mut search.found);
-    cycles
+    Ok(cycles)
 }

@@ -87,6 +87,13 @@ pub enum Error {
         /// The message of the format's library.
         detail: String,
     },
+    /// What does not fit the memory that a check may use cannot be put aside.
+    #[error("{source}: make room, name another folder, or allow more memory")]
+    Spill {
+        /// The cause.
+        #[from]
+        source: fissure_checker::spill::SpillError,
+    },
     /// The operations break an invariant of a history.
     #[error("{}: {source}", path.display())]
     Invariant {

@@ -22,6 +22,7 @@
 //! [`History`]: fissure_checker::History
 
 mod calls;
+pub mod check;
 mod columns;
 mod error;
 pub mod export;
@@ -39,7 +40,9 @@ pub mod rows;
 mod run_dir;
 pub mod schema;
 mod seal;
+pub mod spill;
 pub mod synthetic;
+mod txn_reader;
 pub mod writer;
 
 pub use error::Error;

@@ -137,8 +137,17 @@ pub fn read_history(path: &Path) -> Result<RunHistory, Error> {
     Ok(RunHistory { history, phases })
 }
 
+/// The files of `ops`, verified: the parts, which follow one another, then each late file by itself.
+pub(crate) fn files_in_order(path: &Path) -> Result<Vec<Vec<PathBuf>>, Error> {
+    let files = table_files(path, Table::Ops)?;
+    verify(path, Table::Ops, &files)?;
+    let is_part = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
+    let (parts, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_part);
+    Ok(std::iter::once(parts).chain(others.into_iter().map(|file| vec![file])).collect())
+}
+
 /// Whether the order of events is that of real time: no file says otherwise.
-fn order_is_known(files: &[PathBuf]) -> Result<bool, Error> {
+pub(crate) fn order_is_known(files: &[PathBuf]) -> Result<bool, Error> {
     for file in files {
         if !parquet_file::footer_real_time_order(file)? {
             return Ok(false);
@@ -249,13 +258,10 @@ impl OpsReader {
     /// # Errors
     /// As [`read_history`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let files = table_files(path, Table::Ops)?;
-        verify(path, Table::Ops, &files)?;
-        let real_time_order = order_is_known(&files)?;
-        let is_part = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
-        let (parts, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_part);
-        let streams = std::iter::once(parts).chain(others.into_iter().map(|file| vec![file])).map(Stream::new);
-        let streams = streams.collect();
+        let files = files_in_order(path)?;
+        let all: Vec<PathBuf> = files.iter().flatten().cloned().collect();
+        let real_time_order = order_is_known(&all)?;
+        let streams = files.into_iter().map(Stream::new).collect();
         let mut reader = Self {
             names: read_names(path)?,
             real_time_order,

@@ -156,6 +156,21 @@ pub(crate) fn ops_fields(word: &DataType) -> Vec<Field> {
     fields
 }
 
+/// The columns of `ops` that a checker of transactions over lists and registers needs, and no others.
+pub(crate) fn txn_fields() -> Vec<Field> {
+    let word = |name: &str| Field::new(name, DataType::Utf8, false);
+    let mop = [word("f"), optional(int("key")), optional(int("value")), list("list", DataType::Int64)];
+    vec![
+        int("op_id"),
+        int("process"),
+        word("f"),
+        list("mops", DataType::Struct(Fields::from_iter(mop))),
+        word("outcome"),
+        int("invoke_seq"),
+        optional(int("complete_seq")),
+    ]
+}
+
 fn faults_fields() -> Vec<Field> {
     vec![
         int("fault_id"),

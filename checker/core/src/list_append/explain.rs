@@ -14,12 +14,11 @@ use crate::transactions::graph::{PROCESS, REALTIME, RW, WR, WW};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts anomalies into words.
-pub(super) struct Narrator<'v> {
+pub(super) struct Narrator {
     /// The operations that findings are about.
     ops: BTreeMap<u32, Operation>,
     origin_ns: i64,
-    versions_of: &'v dyn Fn(i64) -> Versions,
-    /// Keys that were looked at.
+    /// The keys that they touch.
     versions: BTreeMap<i64, Versions>,
 }
 
@@ -33,9 +32,9 @@ struct Because {
     words: Vec<String>,
 }
 
-impl<'v> Narrator<'v> {
-    pub(super) fn new(ops: BTreeMap<u32, Operation>, origin_ns: i64, versions_of: &'v dyn Fn(i64) -> Versions) -> Self {
-        Self { ops, origin_ns, versions_of, versions: BTreeMap::new() }
+impl Narrator {
+    pub(super) fn new(ops: BTreeMap<u32, Operation>, origin_ns: i64, versions: BTreeMap<i64, Versions>) -> Self {
+        Self { ops, origin_ns, versions }
     }
 
     pub(super) fn op(&self, txn: u32) -> &Operation {
@@ -124,7 +123,7 @@ impl<'v> Narrator<'v> {
         let mut found = Vec::new();
         for mop in mops(&self.ops[&txn]) {
             let Mop::Append { key, value } = mop else { continue };
-            let versions = self.versions.entry(*key).or_insert_with(|| (self.versions_of)(*key));
+            let Some(versions) = self.versions.get(key) else { continue };
             let rank = versions.rank_of(*value);
             let before = rank.unwrap_or(versions.len()).checked_sub(1);
             found.push((*key, before.and_then(|rank| versions.element(rank)), *value, rank.is_some()));

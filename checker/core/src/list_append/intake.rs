@@ -4,6 +4,7 @@ use super::raw::Raw;
 use super::records::{Kind, PARTITIONS, Record, partition_of};
 use super::transaction;
 use crate::op::{Call, Mop, Operation, Outcome};
+use crate::spill::{Limits, Streams};
 use crate::transactions::txns::{TXNS_MAX, TxnsBuilder};
 use rustc_hash::FxHashMap;
 
@@ -84,6 +85,43 @@ impl From<&Operation> for TxnRow {
     }
 }
 
+/// The list of each key as it is known so far.
+#[derive(Debug)]
+struct Trunks {
+    of_key: Vec<Vec<i64>>,
+    elements: usize,
+    elements_max: usize,
+}
+
+impl Trunks {
+    /// Counts elements that were added. Where there are too many all trunks are forgotten: a key that is read again
+    /// begins a new one, whose elements are told once more.
+    fn grow(&mut self, elements: usize) {
+        self.elements += elements;
+        if self.elements > self.elements_max {
+            self.of_key.iter_mut().for_each(|trunk| *trunk = Vec::new());
+            self.elements = 0;
+        }
+    }
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            txns: TxnsBuilder::default(),
+            keys: Vec::new(),
+            numbers: FxHashMap::default(),
+            trunks: Trunks { of_key: Vec::new(), elements: 0, elements_max: usize::MAX },
+            records: Streams::new(PARTITIONS),
+            found: Vec::new(),
+            ok_reads: 0,
+            foreign: Foreign::default(),
+            ops: 0,
+            by_key: Vec::new(),
+        }
+    }
+}
+
 /// Operations that are no transactions of appends and list reads.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
@@ -93,14 +131,14 @@ pub(super) struct Foreign {
 }
 
 /// What one pass over the history leaves behind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Intake {
     pub(super) txns: TxnsBuilder,
     /// The keys, in order of first appearance; a key's number is its place.
     pub(super) keys: Vec<i64>,
     numbers: FxHashMap<i64, u32>,
-    trunks: Vec<Vec<i64>>,
-    pub(super) partitions: Vec<Vec<Record>>,
+    trunks: Trunks,
+    pub(super) records: Streams<Record>,
     /// Anomalies that transactions show by themselves.
     pub(super) found: Vec<Raw>,
     /// Reads of `ok` transactions.
@@ -122,7 +160,6 @@ impl Intake {
         if self.txns.len() == TXNS_MAX {
             return;
         }
-        self.partitions.resize_with(PARTITIONS, Vec::new);
         let txn = self.txns.len() as u32;
         self.txns.push(row.op_id, row.process, row.invoke_seq, row.complete_seq, row.outcome);
         if row.outcome == Outcome::Ok {
@@ -133,7 +170,7 @@ impl Intake {
                 MopRef::Append { key, value } => {
                     let key = self.number(key);
                     let record = Record::new(key, Kind::Append, appends_later(mops, at), txn, value);
-                    self.partitions[partition_of(key)].push(record);
+                    self.records.push(partition_of(key), record);
                 }
                 MopRef::ReadList { key, list } => {
                     let key = self.number(key);
@@ -163,24 +200,36 @@ impl Intake {
         let number = *self.numbers.entry(key).or_insert(next);
         if number == next {
             self.keys.push(key);
-            self.trunks.push(Vec::new());
+            self.trunks.of_key.push(Vec::new());
         }
         number
     }
 
     fn read(&mut self, key: u32, list: &[i64], txn: u32, then_appends: bool) {
-        let trunk = &mut self.trunks[key as usize];
-        let records = &mut self.partitions[partition_of(key)];
+        let trunk = &mut self.trunks.of_key[key as usize];
+        let partition = partition_of(key);
         let common = trunk.len().min(list.len());
         let aside = trunk[..common] != list[..common];
         if aside {
-            records.extend(list.iter().map(|element| Record::new(key, Kind::Aside, false, 0, *element)));
+            let mut put =
+                |element: &i64| self.records.push(partition, Record::new(key, Kind::Aside, false, 0, *element));
+            list.iter().for_each(&mut put);
         } else if common < list.len() {
-            let more = &list[common..];
-            records.extend(more.iter().map(|element| Record::new(key, Kind::Element, false, 0, *element)));
-            trunk.extend_from_slice(more);
+            // The first element of a trunk says that it begins, perhaps anew.
+            for (place, element) in list.iter().enumerate().skip(common) {
+                self.records.push(partition, Record::new(key, Kind::Element, place == 0, 0, *element));
+            }
+            trunk.extend_from_slice(&list[common..]);
+            self.trunks.grow(list.len() - common);
         }
-        records.push(Record::read(key, then_appends, txn, list.len(), aside));
+        self.records.push(partition, Record::read(key, then_appends, txn, list.len(), aside));
+    }
+
+    /// Not more memory than this, about, for what grows with the history: a half for records, a quarter for trunks, and
+    /// the rest for what comes later.
+    pub(super) fn limit(&mut self, limits: &Limits) {
+        self.records.limit(limits.spill.clone(), 0, limits.memory_bytes_max / 2);
+        self.trunks.elements_max = usize::try_from(limits.memory_bytes_max / 4 / 16).unwrap_or(usize::MAX);
     }
 
     /// Everything of a history in memory.

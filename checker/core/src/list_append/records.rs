@@ -5,6 +5,8 @@
 //! read that contradicts it brings its own elements, as [`Kind::Aside`]. Nothing is lost: every list can be told again
 //! from the records of its key, in their order.
 
+use crate::spill::Fixed;
+
 /// Partitions of the keys, always as many, so that no result depends on the machine.
 pub(super) const PARTITIONS: usize = 256;
 
@@ -77,6 +79,22 @@ impl Record {
     }
 }
 
+impl Fixed for Record {
+    const BYTES: usize = 16;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.key.to_le_bytes());
+        bytes.extend_from_slice(&self.head.to_le_bytes());
+        bytes.extend_from_slice(&self.payload.to_le_bytes());
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let (key, head) = (number(&bytes[..4]) as u32, number(&bytes[4..8]) as u32);
+        Self { key, head, payload: number(&bytes[8..]).cast_signed() }
+    }
+}
+
 /// The partition of a key.
 pub(super) fn partition_of(key: u32) -> usize {
     key as usize % PARTITIONS
@@ -115,5 +133,9 @@ mod tests {
         assert_eq!(Record::read(0, true, 3, 1 << 32, true).length(), (1 << 32, true));
         assert_eq!(Record::read(0, true, 3, 0, false).length(), (0, false));
         assert_eq!(std::mem::size_of::<Record>(), 16);
+        let record = Record { key: 0x0102_0304, head: 0xfffe_fdfc, payload: i64::MIN + 77 };
+        let mut bytes = Vec::new();
+        record.put(&mut bytes);
+        assert_eq!((bytes.len(), Record::get(&bytes)), (Record::BYTES, record));
     }
 }

@@ -6,6 +6,7 @@ mod oracle;
 mod planted;
 mod scale;
 mod simulated;
+mod spilled;
 
 use super::*;
 use crate::op::{Call, Mop, Operation};

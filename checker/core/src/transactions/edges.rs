@@ -7,7 +7,10 @@
 use super::dependencies::{Dependencies, Fan};
 use super::graph::{PASS, RW, WR, WW};
 use super::txns::{NONE, Txns};
+use crate::spill::{Fixed, Spill, SpillError, Streams};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// How finely the line is cut. Decides speed and memory, never the answer.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +56,18 @@ impl Edge {
     }
 }
 
+impl Fixed for Edge {
+    const BYTES: usize = 8;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0.to_le_bytes());
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        Edge(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
 /// All edges that data gives, and where their ends stand.
 #[derive(Debug)]
 pub(crate) struct Edges<'t> {
@@ -60,7 +75,7 @@ pub(crate) struct Edges<'t> {
     pub(crate) grain: Grain,
     /// Positions of the helpers; helper `h` is node `txns.len() + h`.
     helpers: Vec<u32>,
-    buckets: Vec<Vec<Edge>>,
+    buckets: Streams<Edge>,
     /// Positions in one bucket.
     width: u32,
     /// Edges that go back in real time by themselves: the later end completed before the earlier one was invoked.
@@ -83,7 +98,7 @@ impl<'t> Edges<'t> {
         let last_position = txns.moments() * 2;
         let count = (txns.len() / grain.bucket_txns + 1).min(grain.buckets_max) as u32;
         let width = last_position / count + 1;
-        let buckets = vec![Vec::new(); count as usize];
+        let buckets = Streams::new(count as usize);
         Self {
             txns,
             grain,
@@ -130,14 +145,14 @@ impl<'t> Edges<'t> {
         self.awaited.get(&node).is_some_and(|last| *last as usize > bucket)
     }
 
-    /// The edges of a bucket.
-    pub(crate) fn bucket(&self, bucket: usize) -> &[Edge] {
-        &self.buckets[bucket]
+    /// Keeps not more than some bytes of edges in memory; the rest in streams from the number `first` on.
+    pub(crate) fn limit(&mut self, spill: Arc<dyn Spill>, first: usize, bytes_max: u64) {
+        self.buckets.limit(spill, first, bytes_max);
     }
 
-    /// Every edge but the direct ones.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Edge> + '_ {
-        self.buckets.iter().flatten().copied()
+    /// The edges of a bucket.
+    pub(crate) fn bucket(&self, bucket: usize) -> Result<Cow<'_, [Edge]>, SpillError> {
+        self.buckets.stream(bucket)
     }
 
     /// The helpers that stand in a bucket.
@@ -172,7 +187,7 @@ impl<'t> Edges<'t> {
             let awaited = self.awaited.entry(to).or_insert(0);
             *awaited = (*awaited).max(source as u32);
         }
-        self.buckets[source.max(target)].push(edge);
+        self.buckets.push(source.max(target), edge);
     }
 
     fn helper(&mut self, position: u32) -> u32 {

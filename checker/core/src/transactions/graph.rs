@@ -15,6 +15,7 @@ use super::sweep::Parts;
 use super::txns::{NONE, Txns};
 use crate::consistency::Order;
 use crate::op::Outcome;
+use crate::spill::SpillError;
 
 /// The second overwrote the first.
 pub(crate) const WW: u8 = 1;
@@ -54,18 +55,30 @@ struct Builder<'a> {
 
 impl Graph {
     /// The edges within each component, and some orders. Edges that were kept apart as direct only if `with_direct`.
-    pub(crate) fn new(edges: &Edges<'_>, parts: &Parts, orders: &[Order], with_direct: bool) -> Self {
+    ///
+    /// # Errors
+    /// If edges that were put aside cannot be had back.
+    pub(crate) fn new(
+        edges: &Edges<'_>,
+        parts: &Parts,
+        orders: &[Order],
+        with_direct: bool,
+    ) -> Result<Self, SpillError> {
         let mut builder = Builder::new(edges, parts);
         let direct: &[Edge] = if with_direct { &edges.direct } else { &[] };
         // Most edges lie outside of every component: one bit for each node tells.
         let mut inside = vec![0_u64; edges.nodes() / 64 + 1];
         parts.members.iter().for_each(|(node, _)| inside[*node as usize / 64] |= 1 << (node % 64));
         let is_inside = |node: u32| inside[node as usize / 64] >> (node % 64) & 1 == 1;
-        for edge in edges.iter().chain(direct.iter().copied()) {
-            if is_inside(edge.from()) && is_inside(edge.to()) {
-                builder.data(parts, edge);
+        let mut take = |some: &[Edge]| {
+            for edge in some.iter().filter(|edge| is_inside(edge.from()) && is_inside(edge.to())) {
+                builder.data(parts, *edge);
             }
+        };
+        for bucket in 0..edges.buckets() {
+            take(&edges.bucket(bucket)?);
         }
+        take(direct);
         for order in orders {
             match order {
                 Order::Data => {}
@@ -73,7 +86,7 @@ impl Graph {
                 Order::Realtime => builder.realtime(),
             }
         }
-        builder.finish()
+        Ok(builder.finish())
     }
 
     /// Number of nodes.
@@ -155,8 +168,8 @@ impl<'a> Builder<'a> {
 
     /// Operations of a process follow each other, so that order of invocation is order of the process.
     fn process(&mut self) {
-        let mut by_process: Vec<(i64, u32)> =
-            (0..self.graph.txns).map(|node| (self.txns.process(self.graph.txn[node as usize]), node)).collect();
+        let mut by_process: Vec<(u32, u32)> =
+            (0..self.graph.txns).map(|node| (self.txns.process_number(self.graph.txn[node as usize]), node)).collect();
         by_process.sort_unstable();
         let mut previous = NONE;
         for pair in by_process.windows(2) {

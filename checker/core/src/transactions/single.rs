@@ -80,7 +80,7 @@ impl Search<'_> {
         let (earlier, later) = (self.txn(target), self.txn(source));
         let ordered = self.txns.precedes(earlier, later);
         match level {
-            1 if ordered && self.txns.process(earlier) == self.txns.process(later) => Some(back(PROCESS)),
+            1 if ordered && self.txns.process_number(earlier) == self.txns.process_number(later) => Some(back(PROCESS)),
             2 if ordered => Some(back(REALTIME)),
             _ => None,
         }

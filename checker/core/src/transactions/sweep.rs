@@ -18,6 +18,7 @@ use super::scc::{View, Walks};
 use super::txns::NONE;
 use crate::consistency::Order;
 use crate::op::Outcome;
+use crate::spill::SpillError;
 use rustc_hash::FxHashMap;
 
 /// The nodes on cycles, each with the number of its strongly connected component: ascending by node, and components
@@ -52,21 +53,24 @@ impl Parts {
 
 /// The components of all edges together with an order. Edges that were kept apart as direct count only if
 /// `with_direct`, which must not go with [`Order::Realtime`].
-pub(crate) fn cyclic_parts(edges: &Edges<'_>, order: Order, with_direct: bool) -> Parts {
+///
+/// # Errors
+/// If edges that were put aside cannot be had back.
+pub(crate) fn cyclic_parts(edges: &Edges<'_>, order: Order, with_direct: bool) -> Result<Parts, SpillError> {
     let mut sweep = Sweep::new(edges, order, with_direct);
     let mut bucket = 0;
     while bucket < edges.buckets() {
         let kept = sweep.nodes.len();
-        sweep.take(bucket);
+        sweep.take(bucket)?;
         // As much anew as was kept, so that keeping much does not cost much more than once.
         while sweep.nodes.len() < 2 * kept && bucket + 1 < edges.buckets() {
             bucket += 1;
-            sweep.take(bucket);
+            sweep.take(bucket)?;
         }
         sweep.settle(bucket);
         bucket += 1;
     }
-    Parts::new(&mut sweep.components)
+    Ok(Parts::new(&mut sweep.components))
 }
 
 struct Sweep<'e> {
@@ -80,7 +84,7 @@ struct Sweep<'e> {
     direct: Vec<Vec<(u32, u32)>>,
     direct_awaited: FxHashMap<u32, u32>,
     /// Last transaction met of each process.
-    last: FxHashMap<i64, u32>,
+    last: Vec<u32>,
     /// What is not settled, and what was taken since.
     nodes: Vec<u32>,
     links: Vec<(u32, u32)>,
@@ -124,7 +128,7 @@ impl<'e> Sweep<'e> {
             helpers: edges.helpers_by_bucket(),
             direct,
             direct_awaited,
-            last: FxHashMap::default(),
+            last: vec![NONE; txns.processes()],
             nodes: Vec::new(),
             links: Vec::new(),
             local: vec![NONE; edges.nodes()],
@@ -134,18 +138,22 @@ impl<'e> Sweep<'e> {
     }
 
     /// Adds the nodes and the edges of a bucket.
-    fn take(&mut self, bucket: usize) {
+    fn take(&mut self, bucket: usize) -> Result<(), SpillError> {
         let new = self.by_bucket[self.start[bucket]..self.start[bucket + 1]].iter().chain(&self.helpers[bucket]);
         for node in new {
             self.local[*node as usize] = 0;
             self.nodes.push(*node);
             if self.order == Order::Process && self.edges.is_txn(*node) {
-                let before = self.last.insert(self.edges.txns.process(*node), *node);
-                self.links.extend(before.map(|before| (before, *node)));
+                let last = &mut self.last[self.edges.txns.process_number(*node) as usize];
+                let before = std::mem::replace(last, *node);
+                if before != NONE {
+                    self.links.push((before, *node));
+                }
             }
         }
-        self.links.extend(self.edges.bucket(bucket).iter().map(|edge| (edge.from(), edge.to())));
+        self.links.extend(self.edges.bucket(bucket)?.iter().map(|edge| (edge.from(), edge.to())));
         self.links.extend_from_slice(&self.direct[bucket]);
+        Ok(())
     }
 
     fn waits(&self, node: u32, bucket: usize) -> bool {

@@ -4,6 +4,7 @@
 //! of events, counted without large gaps, so that they fit 32 bits: only their order means anything.
 
 use crate::op::{Call, Operation, Outcome};
+use rustc_hash::FxHashMap;
 
 /// "No such transaction, rank, node or moment" wherever a `u32` names one.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -14,7 +15,9 @@ pub(crate) const TXNS_MAX: usize = 1 << 29;
 /// The columns; a transaction is its place in them, in order of invocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Txns {
-    process: Vec<i64>,
+    /// Number of the process.
+    process: Vec<u32>,
+    processes: Vec<i64>,
     invoke: Vec<u32>,
     /// Completion of `ok` and `fail`. For `info`: the first completion by which its effect had been seen; `NONE`
     /// until then.
@@ -57,7 +60,17 @@ impl Txns {
 
     /// Its process.
     pub(crate) fn process(&self, txn: u32) -> i64 {
+        self.processes[self.process[txn as usize] as usize]
+    }
+
+    /// Its process, as a number counted from 0.
+    pub(crate) fn process_number(&self, txn: u32) -> u32 {
         self.process[txn as usize]
+    }
+
+    /// How many processes there are.
+    pub(crate) fn processes(&self) -> usize {
+        self.processes.len()
     }
 
     /// Moment of its invocation.
@@ -141,6 +154,7 @@ pub(crate) struct TxnsBuilder {
     wide: Option<(Vec<u64>, Vec<u64>)>,
     base: u64,
     last: u64,
+    numbers: FxHashMap<i64, u32>,
 }
 
 impl TxnsBuilder {
@@ -169,7 +183,12 @@ impl TxnsBuilder {
             OpIds::Listed(ids) => ids.push(op_id),
         }
         let complete = if outcome == Outcome::Info { None } else { complete_seq };
-        self.txns.process.push(process);
+        let next = self.txns.processes.len() as u32;
+        let number = *self.numbers.entry(process).or_insert(next);
+        if number == next {
+            self.txns.processes.push(process);
+        }
+        self.txns.process.push(number);
         self.txns.outcome.push(outcome);
         self.last = self.last.max(invoke_seq).max(complete.unwrap_or(0));
         if self.wide.is_none() && self.last - self.base >= u64::from(NONE >> 2) {

@@ -140,7 +140,7 @@ impl Judge {
     /// takes no part in other cycles with real time.
     fn cycles(&self) -> BTreeSet<String> {
         let mut found: Vec<(BTreeSet<usize>, &'static str)> = Vec::new();
-        let mut of_processes = Vec::new();
+        let mut of_processes: Vec<BTreeSet<usize>> = Vec::new();
         let is_direct =
             |(from, to): (usize, usize)| self.edges.get(&(to, from)).is_some_and(|back| back.contains("realtime"));
         for (level, suffix) in ["", "-process", "-realtime"].into_iter().enumerate() {
@@ -164,8 +164,10 @@ impl Judge {
                 }
                 for base in ["G0", "G1c", "G-single-item", "G-nonadjacent-item", "G2-item"] {
                     let name = cycle_name(base, suffix);
+                    // What was found in a component of the processes is known everywhere in it.
                     let known = |(of, other): &(BTreeSet<usize>, &'static str)| {
-                        !of.is_disjoint(&part) && implied_anomalies(other).contains(name)
+                        let wider = of_processes.iter().find(|wider| level == 2 && of.is_subset(wider));
+                        !wider.unwrap_or(of).is_disjoint(&part) && implied_anomalies(other).contains(name)
                     };
                     let direct = |place: usize| level == 2 && place < before && found[place].1.ends_with("-realtime");
                     let implied = (0..found.len()).any(|place| !direct(place) && known(&found[place]));
@@ -391,7 +393,7 @@ fn classify(path: &[(usize, &'static str)]) -> &'static str {
 }
 
 /// Tiny histories of all sorts: mostly consistent orders with arbitrary reads of them, sometimes nonsense.
-fn arbitrary(seed: u64, txns: usize, keys: usize, nonsense: bool) -> History {
+pub(super) fn arbitrary(seed: u64, txns: usize, keys: usize, nonsense: bool) -> History {
     let mut dice = Dice(seed);
     let mut plans: Vec<Vec<(bool, i64)>> = Vec::new();
     for _ in 0..txns {

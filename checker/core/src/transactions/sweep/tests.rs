@@ -120,7 +120,7 @@ fn swept(txns: &Txns, dependencies: &Dependencies, order: Order, grain: Grain) -
         rw: copy(&dependencies.rw),
         fans: dependencies.fans.clone(),
     });
-    let parts = cyclic_parts(&edges, order, order != Order::Realtime);
+    let parts = cyclic_parts(&edges, order, order != Order::Realtime).unwrap();
     let mut components: Vec<Vec<u32>> = Vec::new();
     for (node, part) in parts.members.iter().filter(|(node, _)| edges.is_txn(*node)) {
         components.resize_with(components.len().max(*part as usize + 1), Vec::new);
