@@ -10,13 +10,15 @@
 //! * [`finding`]: [`Finding`], an anomaly as data, with the sentences that explain it, and [`CheckResult`].
 //!
 //! Checkers: [`linearizable`] (single objects, partitioned by key) and [`list_append`] (transactions over lists).
-//! [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
+//! [`consistency`] is the lattice of consistency models: which anomaly rules out which model. [`excerpt`] makes of a
+//! history the small one that shows a finding.
 //!
 //! [`invariants`] checks those of a history operation by operation.
 //!
 //! [`synthetic`] makes histories with a known verdict, to hold checkers to and to measure them with.
 
 pub mod consistency;
+pub mod excerpt;
 pub mod finding;
 pub mod invariants;
 pub mod linearizable;

@@ -505,7 +505,12 @@ impl History {
     /// order of this one.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Operation) -> bool) -> Self {
-        let ops = self.ops.iter().filter(|op| keep(op)).cloned().collect();
+        self.with_only(self.ops.iter().filter(|op| keep(op)).cloned().collect())
+    }
+
+    /// These operations, some of its own in their order, as [`only`](Self::only) would keep them. Their calls may have
+    /// lost micro-operations.
+    pub(crate) fn with_only(&self, ops: Vec<Operation>) -> Self {
         Self { ops, origin_ns: self.origin_ns, names: self.names.clone(), sessions_only: self.sessions_only }
     }
 }
