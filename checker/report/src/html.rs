@@ -14,6 +14,8 @@ use crate::words::{count, printable, seconds, shell, shell_double, thousands};
 use fissure_checker::{CheckResult, Reason, Validity};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub(crate) use axis::n;
+
 /// Events of the nodes that are listed.
 const NODE_EVENTS_MAX: usize = 400;
 /// Occurrences of one fault that are listed.
@@ -35,7 +37,7 @@ pub fn html(input: &ReportInput) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="generator" content=(format!("fissure {}", printable(&input.fissure_version)));
                 title { (verdict.to_uppercase()) " · " (printable(&input.scenario)) " · seed " (input.seed) }
-                style { (PreEscaped(include_str!("html/page.css"))) }
+                style { (PreEscaped(include_str!("html/page.css"))) (PreEscaped(crate::cycle::STYLE)) }
             }
             body {
                 (headline(input))

@@ -9,6 +9,7 @@
 //! * names, errors and descriptions come from the system under test: in every form they are escaped;
 //! * times are those of the run (its start is zero), except in JSON, whose `*_ns` are those of the history's tables.
 
+mod cycle;
 mod html;
 pub mod input;
 mod json;
@@ -23,6 +24,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use cycle::cycle_svg;
 pub use html::html;
 pub use input::{FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
 pub use json::{check_json, results_json};

@@ -1,5 +1,6 @@
 //! What people and programs see, held by snapshots.
 
+mod cycle;
 mod page;
 mod programs;
 mod terminal;

@@ -1,7 +1,7 @@
 //! Small phrases: numbers, moments, operations, flags. Shared by every form of report.
 
 use crate::input::ReportInput;
-use fissure_checker::{Call, Finding, Mop, Operation, Outcome};
+use fissure_checker::{Call, Finding, History, Mop, Names, Operation, Outcome};
 
 /// Elements of a list that are shown before it is cut.
 const LIST_SHOWN: usize = 8;
@@ -63,15 +63,20 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_hostile(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Control characters, and those that reorder what stands beside them.
+/// Control characters, those that reorder what stands beside them, and those that XML does not allow.
 pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What an operation asked and was told: `read key 7 → 3`.
 pub(crate) fn call(op: &Operation, input: &ReportInput) -> String {
     input.history.names().told(&numbers(op)).into_owned()
+}
+
+/// What a micro-operation of `op` asked and was told: `append 3 to 7`.
+pub(crate) fn micro_operation(op: &Operation, mop: &Mop, names: &Names) -> String {
+    names.told(&micro(op.outcome, mop)).into_owned()
 }
 
 /// The same, with the integers that stand for names.
@@ -185,18 +190,28 @@ pub(crate) fn cut(text: &str, length: usize) -> String {
 ///
 /// Where the sentences do not name exactly as many, the operations are named by their numbers.
 pub(crate) fn named_ops<'a>(finding: &Finding, input: &'a ReportInput) -> Vec<(String, &'a Operation)> {
+    named_in(finding, &input.history)
+}
+
+/// The same, of any history.
+pub(crate) fn named_in<'a>(finding: &Finding, history: &'a History) -> Vec<(String, &'a Operation)> {
     let names = names_in(finding);
     let numbered = names.len() != finding.ops.len();
     let ops = finding.ops.iter().enumerate().filter_map(|(place, op_id)| {
         let name = if numbered { format!("op {op_id}") } else { names[place].clone() };
-        Some((name, operation(input, *op_id)?))
+        Some((name, operation_in(history, *op_id)?))
     });
     ops.collect()
 }
 
 /// The operation with this number.
 pub(crate) fn operation(input: &ReportInput, op_id: u64) -> Option<&Operation> {
-    let ops = input.history.ops();
+    operation_in(&input.history, op_id)
+}
+
+/// The operation of a history with this number.
+pub(crate) fn operation_in(history: &History, op_id: u64) -> Option<&Operation> {
+    let ops = history.ops();
     let place = ops.binary_search_by_key(&op_id, |op| op.op_id).ok()?;
     ops.get(place)
 }

@@ -1,6 +1,7 @@
 //! One finding on the page: its sentences, its picture, its operations, the packets that were dropped meanwhile.
 
 use super::{anchor, command, lanes};
+use crate::cycle;
 use crate::input::{FaultLine, PacketLine, ReportInput};
 use crate::packets;
 use crate::summary;
@@ -57,6 +58,7 @@ fn told(result: &CheckResult, finding: &Finding, input: &ReportInput, number: us
                 @for sentence in &finding.explanation { p { (printable(sentence)) } }
             }
             @if let Some(note) = words::clock_note(input) { p class="faint small" { "The " (note) "." } }
+            (cycle::figure(finding, &input.history))
             (lanes::figure(finding, &ops, input, number))
             (operations(finding, &ops, input))
             (in_force(&ops, input))
