@@ -129,7 +129,8 @@ fn property(result: &CheckResult) -> Markup {
             td class="evidence" {
                 (printable(&result.evidence))
                 @if !result.anomaly_types.is_empty() { div { "Anomalies: " (list(&result.anomaly_types)) "." } }
-                @if !result.not.is_empty() {
+                (levels(result))
+                @if result.levels.is_empty() && !result.not.is_empty() {
                     div {
                         "Not " (list(&result.not))
                         @if !result.also_not.is_empty() { ", and so neither " (list(&result.also_not)) }
@@ -149,6 +150,28 @@ fn property(result: &CheckResult) -> Markup {
             td class="number" { (thousands(result.ops_checked)) }
             td class="number" { (thousands(result.reads_checked)) }
             td class="number" { (thousands(result.partitions)) }
+        }
+    }
+}
+
+/// The answer at every level, each with the finding that refutes it or with what was assumed.
+fn levels(result: &CheckResult) -> Markup {
+    html! {
+        @if !result.levels.is_empty() {
+            div class="levels" {
+                @for level in &result.levels {
+                    @let (sign, validity) = match level.validity {
+                        Validity::Valid => ("✓", "valid"),
+                        Validity::Unknown => ("?", "unknown"),
+                        Validity::Invalid => ("✗", "invalid"),
+                    };
+                    span class=(format!("said {validity}")) title=(printable(&level.assumed.join("; "))) {
+                        (sign) " " (level.name())
+                        @if let Some(id) = &level.witness { " " a href=(format!("#{}", anchor(id))) { "(" (printable(id)) ")" } }
+                    }
+                    " "
+                }
+            }
         }
     }
 }

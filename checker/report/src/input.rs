@@ -52,8 +52,19 @@ pub struct ReportInput {
     pub node_events: Vec<NodeLine>,
     /// Packets that were dropped around each finding, by its id.
     pub packets: BTreeMap<String, PacketList>,
+    /// The smallest part of the history that shows each finding, by its id, where there is one.
+    pub excerpts: BTreeMap<String, ExcerptFile>,
     /// The command that runs the same plan with the same seed again.
     pub again: Option<String>,
+}
+
+/// A file with the few operations that are enough to show a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExcerptFile {
+    /// Where it is, as the user may type it.
+    pub path: String,
+    /// Operations in it.
+    pub operations: usize,
 }
 
 /// One fault that was asked for.

@@ -5,8 +5,11 @@
 //! whose `total` says how many there were.
 
 use crate::input::{FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
+use crate::levels;
+use crate::packets;
 use crate::summary;
-use crate::words::{operation, tcp_flags};
+use crate::words::{named_ops, operation, tcp_flags};
+use fissure_checker::finding::LevelVerdict;
 use fissure_checker::{CheckResult, Finding, Reason, Validity, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -16,8 +19,9 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// The result of a run.
 ///
-/// At the top: `valid` (true, false or "unknown"), `verdict`, `reasons`, `anomaly_types`, `not`, `also_not`, `findings`
-/// (of all checkers, with `packets`), `checks` (one per checker, with its own findings), and what was done.
+/// At the top: `valid` (true, false or "unknown"), `verdict`, `reasons`, `anomaly_types`, `not`, `also_not`, `levels` (the
+/// answer at every level of isolation, with the finding that refutes it or what was assumed), `findings` (of all checkers,
+/// with the faults in force and the packets dropped meanwhile, and the statements that list them all), `checks` (one per checker, with its own findings), and what was done.
 #[must_use]
 pub fn results_json(input: &ReportInput) -> Value {
     let mut document = judged(&input.verdict, &input.results, Some(input));
@@ -72,6 +76,7 @@ fn judged(verdict: &Verdict, results: &[CheckResult], input: Option<&ReportInput
         "anomaly_types": merged(|result| &result.anomaly_types),
         "not": merged(|result| &result.not),
         "also_not": merged(|result| &result.also_not),
+        "levels": levels::merged(results).iter().map(level).collect::<Vec<_>>(),
         "checks": results.iter().map(check).collect::<Vec<_>>(),
         "findings": findings,
     })
@@ -98,11 +103,22 @@ fn check(result: &CheckResult) -> Value {
         "anomaly_types": result.anomaly_types,
         "not": result.not,
         "also_not": result.also_not,
+        "levels": result.levels.iter().map(level).collect::<Vec<_>>(),
         "ops_checked": result.ops_checked,
         "reads_checked": result.reads_checked,
         "partitions": result.partitions,
         "evidence": result.evidence,
         "findings": result.findings.iter().map(|found| finding(found, None)).collect::<Vec<_>>(),
+    })
+}
+
+/// The answer at one level.
+fn level(level: &LevelVerdict) -> Value {
+    json!({
+        "model": level.name(),
+        "valid": valid(level.validity),
+        "witness": level.witness,
+        "assumed": level.assumed,
     })
 }
 
@@ -139,8 +155,22 @@ fn finding(found: &Finding, input: Option<&ReportInput>) -> Value {
         let list = input.packets.get(&found.id).unwrap_or(&none);
         let shown: Vec<Value> = list.shown.iter().map(|line| packet(line, input.started_ns)).collect();
         fields.insert("packets".to_owned(), json!({ "total": list.total, "shown": shown }));
+        fields.insert("faults".to_owned(), json!(faults_meanwhile(from, to, input)));
+        let excerpt = input.excerpts.get(&found.id);
+        let excerpt = excerpt.map(|file| json!({ "path": file.path, "operations": file.operations }));
+        fields.insert("excerpt".to_owned(), json!(excerpt));
+        let ops = named_ops(found, input);
+        fields
+            .insert("sql".to_owned(), json!({ "injections": packets::sql(&ops), "faults": packets::faults_sql(&ops) }));
     }
     value
+}
+
+/// Faults that were in force at some moment between the first invocation and the last completion.
+fn faults_meanwhile(from: Option<i64>, to: Option<i64>, input: &ReportInput) -> Vec<i64> {
+    let Some(from) = from else { return Vec::new() };
+    let (from, to) = (from - input.started_ns, to.unwrap_or(from) - input.started_ns);
+    summary::in_force(input, from, to).iter().map(|fault| fault.fault_id).collect()
 }
 
 fn packet(line: &PacketLine, started_ns: i64) -> Value {

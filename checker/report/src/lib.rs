@@ -14,6 +14,7 @@ mod html;
 pub mod input;
 mod json;
 mod junit;
+mod levels;
 mod packets;
 mod summary;
 mod terminal;
@@ -26,7 +27,7 @@ mod tests;
 
 pub use cycle::cycle_svg;
 pub use html::html;
-pub use input::{FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
+pub use input::{ExcerptFile, FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
 pub use json::{check_json, results_json};
 pub use junit::junit_xml;
 pub use terminal::{Style, check_terminal, terminal};

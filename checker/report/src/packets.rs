@@ -22,6 +22,16 @@ pub(crate) fn sql(ops: &[(String, &Operation)]) -> Option<String> {
     ))
 }
 
+/// SQL over the table `faults`: what was in force at some moment between the first invocation and the last completion.
+///
+/// `None` if no operation of the finding is known.
+pub(crate) fn faults_sql(ops: &[(String, &Operation)]) -> Option<String> {
+    let (from, to) = words::window(ops)?;
+    Some(format!(
+        "select * from faults where outcome = 'applied' and start_ns <= {to} and (stop_ns is null or stop_ns >= {from})"
+    ))
+}
+
 /// The whole command around a statement.
 pub(crate) fn sql_command(input: &ReportInput, sql: &str) -> String {
     format!("fissure sql {} --limit 0 -c {}", shell(&input.run_path), shell_double(sql))

@@ -1,6 +1,8 @@
 //! Runs that tests report: one with a stale read, one that is valid, one whose fault never fired, one with hostile names.
 
-use crate::input::{FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
+use crate::input::{ExcerptFile, FaultLine, NodeLine, PacketLine, PacketList, ReportInput};
+use fissure_checker::consistency::{Model, Order};
+use fissure_checker::finding::LevelVerdict;
 use fissure_checker::{
     Call, CheckResult, Edge, EdgeKind, Finding, History, Mop, Operation, Outcome, Reason, Validity, Verdict,
 };
@@ -128,6 +130,7 @@ pub(crate) fn valid() -> ReportInput {
             node(26_000, "n3", "restart", None),
         ],
         packets: BTreeMap::new(),
+        excerpts: BTreeMap::new(),
         again: Some("fissure run examples/demo.toml --seed 42".to_owned()),
     }
 }
@@ -238,10 +241,26 @@ pub(crate) fn cycle() -> ReportInput {
             Edge { key: None, value: None, value_next: None, ..edge(0, 1, EdgeKind::Realtime) },
         ],
     }];
+    result.levels = levels();
+    let path = format!("{}/findings/G-single-realtime-0.edn", input.run_path);
+    input.excerpts.insert("G-single-realtime-0".to_owned(), ExcerptFile { path, operations: 3 });
     input.packets.clear();
     input.verdict = Verdict::invalid();
     input.events_lost = 0;
     input
+}
+
+/// What holds without the order in real time, and one level that is open.
+fn levels() -> Vec<LevelVerdict> {
+    let level = |model: Model| {
+        let (validity, witness, assumed) = match (model.order(), model.name()) {
+            (_, "snapshot-isolation") => (Validity::Unknown, None, vec!["the budget was spent".to_owned()]),
+            (Order::Realtime, _) => (Validity::Invalid, Some("G-single-realtime-0".to_owned()), Vec::new()),
+            _ => (Validity::Valid, None, vec!["values are unique".to_owned()]),
+        };
+        LevelVerdict { model, validity, witness, assumed }
+    };
+    Model::levels().map(level).collect()
 }
 
 /// Names and texts that try to leave their place, in every field that holds text.

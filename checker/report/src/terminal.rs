@@ -6,6 +6,7 @@ mod ink;
 mod story;
 
 use crate::input::{FaultLine, ReportInput};
+use crate::levels;
 use crate::summary::{self, FaultState, FaultSummary};
 use crate::words::{count, cut, printable, shell, thousands};
 use fissure_checker::{CheckResult, Finding, Reason, Validity};
@@ -86,7 +87,11 @@ fn checks(page: &mut Page, results: &[CheckResult]) {
         if result.is_invalid() && !result.evidence.is_empty() {
             page.dim(indent, &result.evidence);
         }
-        if !result.not.is_empty() {
+        let levels = levels::lines(result);
+        for line in &levels {
+            page.dim(indent, line);
+        }
+        if levels.is_empty() && !result.not.is_empty() {
             page.dim(indent, &ruled_out(result));
         }
     }

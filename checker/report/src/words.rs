@@ -1,6 +1,6 @@
 //! Small phrases: numbers, moments, operations, flags. Shared by every form of report.
 
-use crate::input::ReportInput;
+use crate::input::{ExcerptFile, ReportInput};
 use fissure_checker::{Call, Finding, History, Mop, Names, Operation, Outcome};
 
 /// Elements of a list that are shown before it is cut.
@@ -237,6 +237,14 @@ pub(crate) fn window(ops: &[(String, &Operation)]) -> Option<(i64, i64)> {
     let from = ops.iter().map(|(_, op)| op.invoke_ns).min()?;
     let to = ops.iter().filter_map(|(_, op)| op.complete_ns).max().unwrap_or(from);
     Some((from, to))
+}
+
+/// The file with the few operations that show a finding, and the command that checks it.
+pub(crate) fn excerpt<'a>(finding: &Finding, input: &'a ReportInput) -> Option<(&'a ExcerptFile, String)> {
+    let file = input.excerpts.get(&finding.id)?;
+    let result = input.results.iter().find(|result| result.findings.iter().any(|known| known.id == finding.id))?;
+    let (path, model) = (shell(&printable(&file.path)), shell(&printable(&result.model)));
+    Some((file, format!("fissure check {path} --workload {} --model {model}", shell(&printable(&result.checker)))))
 }
 
 /// Says where the clock of the findings' sentences starts, where it is not that of the run.

@@ -62,6 +62,10 @@ fn told(result: &CheckResult, finding: &Finding, input: &ReportInput, number: us
             (lanes::figure(finding, &ops, input, number))
             (operations(finding, &ops, input))
             (in_force(&ops, input))
+            @if let Some((file, check)) = words::excerpt(finding, input) {
+                p class="small faint" { (count(file.operations as u64, "operation")) " of the history that show it, alone:" }
+                (command(&check))
+            }
             (dropped(finding, &ops, input, if number < LONG_LISTS { PACKETS_MAX.0 } else { PACKETS_MAX.1 }))
         }
     }

@@ -87,6 +87,11 @@ fn beside(page: &mut Page, finding: &Finding, input: &ReportInput) {
     }
     in_force(page, &ops, input);
     dropped(page, finding, &ops, input);
+    if let Some((file, command)) = words::excerpt(finding, input) {
+        page.blank();
+        page.raw(&format!("{}{} that show it, alone:", " ".repeat(INDENT), count(file.operations as u64, "operation")));
+        page.raw(&format!("{}{}", " ".repeat(INDENT + 2), printable(&command)));
+    }
 }
 
 fn op_cells(name: &str, op: &Operation, input: &ReportInput) -> [String; 5] {

@@ -46,6 +46,7 @@ fn json_of_a_run() {
                   "summary": "key 7: read 3 after 4 was acknowledged"
                 }
               ],
+              "levels": [],
               "model": "linearizable",
               "not": [
                 "linearizable"
@@ -102,11 +103,15 @@ fn json_of_a_run() {
               "anomaly": "stale-read",
               "checker": "linearizable-register",
               "cycle": [],
+              "excerpt": null,
               "explanation": [
                 "Let: R = read of key 7 by process 2 on n1 → 3, invoked 11.500 s, completed 11.502 s;",
                 "W = write of 4 to key 7 by process 1 on n2, invoked 11.000 s, completed 11.031 s;",
                 "V = write of 3 to key 7 by process 0 on n1, invoked 0.000 s, completed 0.004 s.",
                 "Then: W completed at 11.031 s, before R was invoked at 11.500 s; V, the only write of 3 invoked before R completed, had completed at 0.004 s before W was invoked at 11.000 s; so R must see 4 or something newer. However, R saw 3: a contradiction."
+              ],
+              "faults": [
+                1
               ],
               "first_invoke_ns": 1001000000000,
               "id": "L-0",
@@ -146,12 +151,17 @@ fn json_of_a_run() {
                 ],
                 "total": 412
               },
+              "sql": {
+                "faults": "select * from faults where outcome = 'applied' and start_ns <= 1012502000000 and (stop_ns is null or stop_ns >= 1001000000000)",
+                "injections": "select * from injections where t_ns between 1001000000000 and 1012502000000 and (src_host in ('n1', 'n2') or dst_host in ('n1', 'n2'))"
+              },
               "summary": "key 7: read 3 after 4 was acknowledged"
             }
           ],
           "fissure_version": "0.1.0",
           "injections": 1204,
           "kernel": "6.12.9",
+          "levels": [],
           "mechanisms": {
             "n1": "tcx ingress"
           },
@@ -292,6 +302,136 @@ fn json_of_a_foreign_history() {
                   "summary": "stale read of key 1: the list up to 39 was seen by a read invoked 200.0 ms after the append of 5 completed"
                 }
               ],
+              "levels": [
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "read-uncommitted",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "read-committed",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "monotonic-atomic-view",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "read-atomic",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "causal",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "parallel-snapshot-isolation",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "the budget was spent"
+                  ],
+                  "model": "snapshot-isolation",
+                  "valid": "unknown",
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "repeatable-read",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "serializable",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "strong-session-read-uncommitted",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "strong-session-read-committed",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "strong-session-snapshot-isolation",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "strong-session-serializable",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [],
+                  "model": "strong-read-uncommitted",
+                  "valid": false,
+                  "witness": "G-single-realtime-0"
+                },
+                {
+                  "assumed": [],
+                  "model": "strong-read-committed",
+                  "valid": false,
+                  "witness": "G-single-realtime-0"
+                },
+                {
+                  "assumed": [],
+                  "model": "strong-snapshot-isolation",
+                  "valid": false,
+                  "witness": "G-single-realtime-0"
+                },
+                {
+                  "assumed": [],
+                  "model": "strict-serializable",
+                  "valid": false,
+                  "witness": "G-single-realtime-0"
+                }
+              ],
               "model": "strict-serializable",
               "not": [
                 "strict-serializable"
@@ -340,6 +480,136 @@ fn json_of_a_foreign_history() {
                 0
               ],
               "summary": "stale read of key 1: the list up to 39 was seen by a read invoked 200.0 ms after the append of 5 completed"
+            }
+          ],
+          "levels": [
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "read-uncommitted",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "read-committed",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "monotonic-atomic-view",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "read-atomic",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "causal",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "parallel-snapshot-isolation",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "the budget was spent"
+              ],
+              "model": "snapshot-isolation",
+              "valid": "unknown",
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "repeatable-read",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "serializable",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "strong-session-read-uncommitted",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "strong-session-read-committed",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "strong-session-snapshot-isolation",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "strong-session-serializable",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [],
+              "model": "strong-read-uncommitted",
+              "valid": false,
+              "witness": "G-single-realtime-0"
+            },
+            {
+              "assumed": [],
+              "model": "strong-read-committed",
+              "valid": false,
+              "witness": "G-single-realtime-0"
+            },
+            {
+              "assumed": [],
+              "model": "strong-snapshot-isolation",
+              "valid": false,
+              "witness": "G-single-realtime-0"
+            },
+            {
+              "assumed": [],
+              "model": "strict-serializable",
+              "valid": false,
+              "witness": "G-single-realtime-0"
             }
           ],
           "not": [

@@ -125,8 +125,11 @@ fn terminal_cycle_without_packets() {
                                                invoked 200.0 ms after the append of 5 completed
                                                G-single-realtime-0
                                                3812 operations on 8 keys, 1204 saw a value, 8 by zones
-                                               not strict-serializable; so neither
-                                               strong-session-serializable
+                                               holds: strong-session-serializable
+                                               fails: strong-read-uncommitted, strong-read-committed,
+                                               strong-snapshot-isolation, strict-serializable by
+                                               G-single-realtime-0
+                                               open: snapshot-isolation: the budget was spent
 
           G-single-realtime-0  G-single-realtime  stale read of key 1: the list up to 39 was seen by a read
                                                   invoked 200.0 ms after the append of 5 completed
@@ -147,6 +150,9 @@ fn terminal_cycle_without_packets() {
 
             No packet to or from the nodes of these operations was dropped between 27.000 s and 27.304 s,
             while they ran: what led to this came earlier, or was no packet.
+
+            3 operations that show it, alone:
+              fissure check store/partition-register/2026-11-23T01-02-03Z-s42/findings/G-single-realtime-0.edn --workload list-append --model strict-serializable
 
           faults   isolate the leader ×2   partition   1 204 packets dropped (kernel: 1 204)
                      10.0–14.0s    fault 1   isolate n1 (leader) from n2, n3: 604 packets
@@ -174,8 +180,11 @@ fn check_of_a_foreign_history() {
                                                invoked 200.0 ms after the append of 5 completed
                                                G-single-realtime-0
                                                3812 operations on 8 keys, 1204 saw a value, 8 by zones
-                                               not strict-serializable; so neither
-                                               strong-session-serializable
+                                               holds: strong-session-serializable
+                                               fails: strong-read-uncommitted, strong-read-committed,
+                                               strong-snapshot-isolation, strict-serializable by
+                                               G-single-realtime-0
+                                               open: snapshot-isolation: the budget was spent
 
           G-single-realtime-0  G-single-realtime  stale read of key 1: the list up to 39 was seen by a read
                                                   invoked 200.0 ms after the append of 5 completed
