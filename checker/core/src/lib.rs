@@ -9,9 +9,9 @@
 //! * [`verdict`]: [`Verdict`] and how verdicts merge (`invalid > unknown > valid`), [`Reason`];
 //! * [`finding`]: [`Finding`], an anomaly as data, with the sentences that explain it, and [`CheckResult`].
 //!
-//! Checkers: [`linearizable`] (single objects, partitioned by key) and [`list_append`] (transactions over lists).
-//! [`consistency`] is the lattice of consistency models: which anomaly rules out which model. [`excerpt`] makes of a
-//! history the small one that shows a finding.
+//! Checkers: [`linearizable`] (single objects, partitioned by key), [`list_append`] and [`rw_register`] (transactions over
+//! lists and registers). [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
+//! [`excerpt`] makes of a history the small one that shows a finding.
 //!
 //! [`invariants`] checks those of a history operation by operation.
 //!
@@ -25,6 +25,7 @@ pub mod linearizable;
 pub mod list_append;
 pub mod names;
 pub mod op;
+pub mod rw_register;
 pub mod spill;
 pub mod synthetic;
 mod transactions;

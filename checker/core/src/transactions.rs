@@ -18,6 +18,7 @@ pub(crate) mod scc;
 mod single;
 mod sweep;
 pub(crate) mod txns;
+pub(crate) mod words;
 
 pub(crate) use txns::{NONE, Txns};
 
@@ -27,6 +28,23 @@ use cycles::{Cycle, Search};
 use edges::Edges;
 use graph::Graph;
 use sweep::cyclic_parts;
+
+/// The transactions on cycles of all edges and an order, by strongly connected component. Edges must not keep those that
+/// contradict real time apart.
+///
+/// # Errors
+/// If edges that were put aside cannot be had back.
+pub(crate) fn cyclic_components(edges: &Edges<'_>, order: Order) -> Result<Vec<Vec<u32>>, SpillError> {
+    let parts = cyclic_parts(edges, order, false)?;
+    let mut components: Vec<Vec<u32>> = Vec::new();
+    for (txn, part) in parts.members.iter().filter(|(node, _)| edges.is_txn(*node)) {
+        if components.len() <= *part as usize {
+            components.resize(*part as usize + 1, Vec::new());
+        }
+        components[*part as usize].push(*txn);
+    }
+    Ok(components)
+}
 
 /// The cycles among transactions, up to an order: a short one of each kind in each component, and every dependency that
 /// contradicts real time by itself.

@@ -10,7 +10,7 @@ pub(crate) struct Fan {
 }
 
 /// The dependencies of all keys, `(from, to)`. May hold an edge more than once; never one from a transaction to itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Dependencies {
     pub(crate) ww: Vec<(u32, u32)>,
     pub(crate) wr: Vec<(u32, u32)>,

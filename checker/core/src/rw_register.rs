@@ -1,0 +1,314 @@
+//! Transactions over registers: reads and writes, judged by the dependencies that can be inferred.
+//!
+//! A register keeps nothing of its past: a read names the one write that it saw, and nothing tells which of two writes
+//! came first. What is known of version orders comes from [`sources`]; what follows from it are edges between
+//! transactions, and a cycle of them, or a read that no order could explain, is an anomaly. An anomaly rules out
+//! consistency models ([`crate::consistency`]).
+//!
+//! Where version orders remain open and the model needs them, they are searched for: a serial order of everything that
+//! explains all reads is a *witness*, and proves the history valid ([`witness`]). Only where no such order turns up at
+//! once does a solver decide the transactions that stand in the way of each other ([`solver`]).
+//!
+//! What is relied on, and checked: a key is never given the same value twice by transactions that may have taken effect.
+//!
+//! Rooms: `columns` takes the history in; `index` resolves reads to writes; `order` knows the versions of one key,
+//! `keys` what follows from them; `explain` and `raw_words` put everything into sentences. Nothing recurses, nothing is
+//! bounded by a time-out (the solver is bounded by steps, and says so), and no result depends on the order of a hash map.
+
+mod columns;
+mod explain;
+mod index;
+mod judge;
+mod keys;
+mod order;
+mod raw;
+mod raw_words;
+mod solver;
+mod sources;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+use crate::consistency::{Model, Order, boundary};
+use crate::finding::{CheckResult, Finding};
+use crate::op::{Call, History, Mop, Outcome};
+use crate::transactions::txns::TXNS_MAX;
+use crate::transactions::words;
+use crate::verdict::{Reason, Validity, Verdict};
+use columns::Intake;
+use explain::Narrator;
+use index::{DuplicateWrite, Index};
+use judge::{Judged, NamedCycle};
+use raw::Raw;
+use sources::Sources;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Name of this checker in results and on the command line.
+pub const NAME: &str = "rw-register";
+
+/// What to check for, which version orders to assume, and how much to tell.
+///
+/// Whatever is assumed here holds for all that is found: an assumption that the database does not make can make anomalies
+/// out of correct histories. A contradiction between assumptions is itself an anomaly, `cyclic-versions`. Assumptions
+/// that the model implies need not be made: under strict serializability registers are linearizable, under
+/// the strong-session models they are sequential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The model that the history must satisfy.
+    pub model: Model,
+    /// Writes follow reads: a transaction that read one version of a key and wrote another made it from the first.
+    /// Without it such pairs still order readers before the writer, which no model that proscribes G1c can deny.
+    pub wfr_keys: bool,
+    /// Each key by itself is sequentially consistent: versions that one process met follow each other in its order.
+    pub sequential_keys: bool,
+    /// Each key by itself is linearizable: versions follow each other in the order of real time.
+    pub linearizable_keys: bool,
+    /// An order of transactions that is known otherwise, as pairs of `op_id` and place: versions of a key follow the
+    /// places of their writers. Operations without a place, and those that share one, are not ordered.
+    pub transaction_order: Option<Vec<(u64, i64)>>,
+    /// Findings that are told of each anomaly, at most; further ones are counted in the evidence.
+    pub findings_per_anomaly: usize,
+    /// Steps that the solver may take for each set of transactions whose version orders stay open.
+    pub solver_steps_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            model: Model::STRICT_SERIALIZABLE,
+            wfr_keys: false,
+            sequential_keys: false,
+            linearizable_keys: false,
+            transaction_order: None,
+            findings_per_anomaly: 16,
+            solver_steps_max: 50_000_000,
+        }
+    }
+}
+
+/// Judges a history of transactions over registers.
+///
+/// Every anomaly is reported, also those that the model allows; only those that it proscribes make the verdict
+/// `invalid`. Process and real-time order count as far as the model relies on them. `unknown` answers carry one of:
+/// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of reads and writes),
+/// `DUPLICATE_WRITES` (one value written to one key twice), `NO_OK_READS` (nothing was observed), `MODEL_NOT_DECIDABLE`
+/// (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model or an assumption is about real
+/// time, and the history knows only the order within processes), `BUDGET_SPENT` (the solver gave up),
+/// `VERSION_ORDER_UNKNOWN` (some order of the writes may satisfy the model, and no method here finds it), `TOO_LARGE`.
+///
+/// Time and memory are close to linear in the history, the solver aside.
+#[must_use]
+pub fn check(history: &History, options: &Options) -> CheckResult {
+    let model = options.model.name();
+    if let Some(reason) = refuse(history) {
+        return CheckResult::unknown(NAME, model, reason);
+    }
+    let mut intake = Intake::default();
+    for op in history.ops() {
+        intake.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome, words::mops(op));
+    }
+    let mut found: Vec<Raw> = Vec::new();
+    let index = match Index::new(intake.finish(), &mut found) {
+        Ok(index) => index,
+        Err(duplicates) => return CheckResult::unknown(NAME, model, duplicate_writes(history, &duplicates)),
+    };
+    let order = known_order(history, options.model);
+    let sources = sources_of(history, &index, options, order);
+    let judged = judge::judge(&index, &sources, order, options, &mut found);
+    let Judged { cycles, doubt, method, edges } = match judged {
+        Ok(judged) => judged,
+        Err(error) => return CheckResult::unknown(NAME, model, Reason::new("SPILL_FAILED", error.to_string())),
+    };
+
+    let told = tell(history, &index, &sources, &found, cycles, options.findings_per_anomaly);
+    let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
+    let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
+    let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
+    let mut evidence = evidence(&index, edges, &told, options.model);
+    evidence.push_str(&method);
+    CheckResult {
+        checker: NAME.to_owned(),
+        model: model.to_owned(),
+        verdict: verdict(history, options, &anomaly_types, &index, doubt),
+        ops_checked: history.len() as u64,
+        reads_checked: index.columns.ok_reads,
+        partitions: index.columns.keys.len() as u64,
+        anomaly_types,
+        not: owned(not),
+        also_not: owned(also_not),
+        levels: Vec::new(),
+        findings: told.findings,
+        evidence,
+    }
+    .told_with(history.names())
+}
+
+/// Histories about which nothing can be said.
+fn refuse(history: &History) -> Option<Reason> {
+    if history.is_empty() {
+        return Some(Reason::new("NOTHING_CHECKED", "the history holds no operation"));
+    }
+    let mops: usize = history.ops().iter().map(|op| words::mops(op).len()).sum();
+    if history.len() > TXNS_MAX || mops >= index::NEVER as usize {
+        let text = format!("{} operations with {mops} reads and writes: more than fit one check", history.len());
+        return Some(Reason::new("TOO_LARGE", text));
+    }
+    let fits = |call: &Call| match call {
+        Call::Txn(mops) => mops.iter().all(|mop| matches!(mop, Mop::Write { .. } | Mop::Read { .. })),
+        _ => false,
+    };
+    let mut foreign = history.ops().iter().filter(|op| !fits(&op.call));
+    let first = foreign.next()?;
+    let text = format!(
+        "{} of {} operations are no transactions of reads and writes: the first is operation {}, a `{}`",
+        foreign.count() + 1,
+        history.len(),
+        first.op_id,
+        first.call.f(),
+    );
+    Some(Reason::new("WRONG_WORKLOAD", text))
+}
+
+fn duplicate_writes(history: &History, duplicates: &[DuplicateWrite]) -> Reason {
+    let id = |txn: u32| history.ops()[txn as usize].op_id;
+    let case = |case: &DuplicateWrite| {
+        let (first, second) = (id(case.first), id(case.second));
+        format!("{} to key {} by operations {first} and {second}", case.value, case.key)
+    };
+    let cases: Vec<String> = duplicates.iter().take(5).map(case).collect();
+    let more = duplicates.len() - cases.len();
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Reason::new(
+        "DUPLICATE_WRITES",
+        format!("the same value was written to a key twice: {}{more}; whose it was cannot be told", cases.join("; ")),
+    )
+}
+
+/// The order that the model relies on, as far as the history knows it.
+fn known_order(history: &History, model: Model) -> Order {
+    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
+    model.order().min(known)
+}
+
+fn sources_of(history: &History, index: &Index, options: &Options, order: Order) -> Sources {
+    let linearizable = options.linearizable_keys && history.has_real_time_order();
+    let asked = [
+        (options.transaction_order.is_some(), sources::SUPPLIED),
+        (options.wfr_keys, sources::RMW),
+        (options.sequential_keys, sources::PROCESS),
+        (linearizable, sources::REALTIME),
+    ];
+    let assumed = asked.iter().filter(|(asked, _)| *asked).fold(0, |bits, (_, source)| bits | source);
+    let mut supplied = Vec::new();
+    if let Some(places) = &options.transaction_order {
+        let mut places: Vec<(u64, i64)> = places.clone();
+        places.sort_unstable();
+        let place = |txn: u32| {
+            let op_id = index.columns.txns.op_id(txn);
+            places.binary_search_by_key(&op_id, |place| place.0).map_or(i64::MIN, |at| places[at].1)
+        };
+        supplied = (0..index.columns.txns.len() as u32).map(place).collect();
+    }
+    Sources { assumed, implied: Sources::implied_by(options.model, order), supplied }
+}
+
+/// Findings in words, and how many there are of each anomaly.
+struct Told {
+    findings: Vec<Finding>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+fn tell(
+    history: &History,
+    index: &Index,
+    sources: &Sources,
+    found: &[Raw],
+    mut cycles: Vec<NamedCycle>,
+    most: usize,
+) -> Told {
+    let mut narrator = Narrator::new(index, history.ops(), history.origin_ns(), sources);
+    let mut told = Told { findings: Vec::new(), counts: BTreeMap::new() };
+    // Stable: within one anomaly, key order and order of invocation remain.
+    let mut found: Vec<&Raw> = found.iter().collect();
+    found.sort_by_key(|raw| raw.name());
+    for raw in found {
+        if let Some(number) = count(&mut told.counts, raw.name(), most) {
+            told.findings.push(narrator.raw(number, raw));
+        }
+    }
+    let first_op = |cycle: &NamedCycle| cycle.cycle.steps.iter().map(|step| step.from).min();
+    cycles.sort_by_cached_key(|named| (named.kind, named.cycle.steps.len(), first_op(named)));
+    for named in &cycles {
+        if let Some(number) = count(&mut told.counts, named.kind.name(), most) {
+            told.findings.push(words::cycle(&mut narrator, named.kind.name(), number, &named.cycle));
+        }
+    }
+    told
+}
+
+/// The number of the next finding of an anomaly, unless enough were told.
+fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usize) -> Option<u64> {
+    let count = counts.entry(name).or_insert(0);
+    *count += 1;
+    (*count <= most as u64).then_some(*count - 1)
+}
+
+fn verdict(
+    history: &History,
+    options: &Options,
+    anomaly_types: &BTreeSet<String>,
+    index: &Index,
+    doubt: Option<Reason>,
+) -> Verdict {
+    let model = options.model;
+    let proscribed = model.proscribed();
+    let mut verdict = Verdict::valid();
+    if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
+        verdict.validity = Validity::Invalid;
+    }
+    if !model.is_decidable() {
+        let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
+        verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
+    }
+    if known_order(history, model) < model.order() {
+        let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
+        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
+    } else if options.linearizable_keys && !history.has_real_time_order() {
+        let text = "linearizable keys were assumed, but the history knows nothing of real time";
+        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
+    }
+    if index.columns.ok_reads == 0 {
+        let text = "no transaction with a read completed ok: nothing was observed";
+        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", text)));
+    }
+    doubt.map(Verdict::unknown).into_iter().fold(verdict, Verdict::merge)
+}
+
+fn evidence(index: &Index, edges: usize, told: &Told, model: Model) -> String {
+    let txns = &index.columns.txns;
+    let mut text = format!(
+        "{} transactions (ok {}, fail {}, info {}), {} ok reads of {} keys, {edges} dependencies",
+        txns.len(),
+        txns.count(Outcome::Ok),
+        txns.count(Outcome::Fail),
+        txns.count(Outcome::Info),
+        index.columns.ok_reads,
+        index.columns.keys.len(),
+    );
+    if told.counts.is_empty() {
+        text.push_str("; no anomaly");
+    } else {
+        let counts: Vec<String> = told.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        text.push_str("; anomalies: ");
+        text.push_str(&counts.join(", "));
+        let total: u64 = told.counts.values().sum();
+        if total > told.findings.len() as u64 {
+            text.push_str(&format!(" ({} of {total} told)", told.findings.len()));
+        }
+    }
+    if let Some(approximation) = model.approximation() {
+        text.push_str(&format!("; {model} is {approximation}"));
+    }
+    text
+}

@@ -1,0 +1,344 @@
+//! Micro-operations of registers in columns: one pass over the transactions, then a counting sort by key.
+//!
+//! Kept are every write and the reads that say something about other transactions: the first read of a key before any
+//! write of it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
+//! is taken in. Seventeen bytes a micro-operation, four more for the grouping by key, seventeen a transaction.
+
+use crate::op::{Mop, Outcome};
+use crate::transactions::Txns;
+use crate::transactions::txns::TxnsBuilder;
+use rustc_hash::FxHashMap;
+
+/// A write; else a read.
+pub(crate) const WRITE: u8 = 1;
+/// A read of a register that was never written.
+pub(crate) const NIL: u8 = 2;
+/// What others can meet: the last write of the key by its transaction, or its first read of it before any write.
+pub(crate) const EXTERNAL: u8 = 4;
+
+/// The columns. Keys are numbered in ascending order; micro-operations stand in order of their transactions, and within
+/// one in program order.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    pub(crate) txns: Txns,
+    /// The keys, ascending; a key's number is its place.
+    pub(crate) keys: Vec<i64>,
+    /// Micro-operations of transaction `t`: `start[t]..start[t + 1]`.
+    pub(crate) start: Vec<u32>,
+    /// Key of each, by number.
+    pub(crate) key: Vec<u32>,
+    /// [`WRITE`], [`NIL`] and [`EXTERNAL`].
+    pub(crate) kind: Vec<u8>,
+    /// What was written or read; 0 with [`NIL`].
+    pub(crate) value: Vec<i64>,
+    /// Whose it is.
+    pub(crate) txn: Vec<u32>,
+    /// Micro-operations of key `k`: `of_key[key_start[k]..key_start[k + 1]]`, in order of transactions.
+    key_start: Vec<u32>,
+    of_key: Vec<u32>,
+    /// What transactions show by themselves.
+    pub(crate) own: Vec<Own>,
+    /// Known reads of `ok` transactions, also those that are not kept.
+    pub(crate) ok_reads: u64,
+}
+
+/// A contradiction within one `ok` transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// A read differs from what its transaction read or wrote last.
+    Internal { txn: u32, mop: u32, expected: Option<i64> },
+    /// A read sees what its transaction writes later.
+    FutureRead { txn: u32, mop: u32, value: i64 },
+}
+
+impl Columns {
+    /// The micro-operations of a transaction.
+    pub(crate) fn mops(&self, txn: u32) -> std::ops::Range<usize> {
+        self.start[txn as usize] as usize..self.start[txn as usize + 1] as usize
+    }
+
+    /// The micro-operations of a key.
+    pub(crate) fn of_key(&self, key: u32) -> &[u32] {
+        &self.of_key[self.key_start[key as usize] as usize..self.key_start[key as usize + 1] as usize]
+    }
+
+    /// Whether a micro-operation is a write.
+    pub(crate) fn is_write(&self, mop: usize) -> bool {
+        self.kind[mop] & WRITE != 0
+    }
+
+    /// Whether other transactions can meet a micro-operation.
+    pub(crate) fn is_external(&self, mop: usize) -> bool {
+        self.kind[mop] & EXTERNAL != 0
+    }
+
+    /// How many micro-operations are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.key.len()
+    }
+}
+
+/// Takes transactions in, in order of invocation.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    txns: TxnsBuilder,
+    columns: Columns,
+    numbering: Numbering,
+    /// Places of the micro-operations of a long transaction, by key.
+    by_key: Vec<(i64, u32)>,
+    /// For each place the previous and the next one of the same key; `u32::MAX`: none.
+    links: Vec<(u32, u32)>,
+    /// First read, last write, and whether a write came before: what is kept of each place.
+    keep: Vec<Option<u8>>,
+}
+
+/// "No such place" among the micro-operations of one transaction.
+const NOWHERE: u32 = u32::MAX;
+
+impl Intake {
+    /// The next transaction. Micro-operations other than reads and writes of registers are passed over.
+    pub(crate) fn push(
+        &mut self,
+        op_id: u64,
+        process: i64,
+        invoke_seq: u64,
+        complete_seq: Option<u64>,
+        outcome: Outcome,
+        mops: &[Mop],
+    ) {
+        let txn = self.txns.len() as u32;
+        self.txns.push(op_id, process, invoke_seq, complete_seq, outcome);
+        self.columns.start.push(self.columns.key.len() as u32);
+        self.link(mops);
+        self.judge(txn, outcome, mops);
+        for (place, mop) in mops.iter().enumerate() {
+            let Some(kind) = self.keep[place] else { continue };
+            let (key, value) = match *mop {
+                Mop::Write { key, value } => (key, value),
+                Mop::Read { key, value: Some(value) } => (key, value.unwrap_or_default()),
+                _ => continue,
+            };
+            let columns = &mut self.columns;
+            columns.key.push(self.numbering.number(key));
+            columns.kind.push(kind);
+            columns.value.push(value);
+            columns.txn.push(txn);
+        }
+    }
+
+    /// Links the micro-operations of one key: by comparing where there are few, by sorting where there are many.
+    fn link(&mut self, mops: &[Mop]) {
+        let key_of = |mop: &Mop| match *mop {
+            Mop::Write { key, .. } | Mop::Read { key, .. } => Some(key),
+            _ => None,
+        };
+        self.links.clear();
+        self.links.resize(mops.len(), (NOWHERE, NOWHERE));
+        if mops.len() <= 16 {
+            for (place, mop) in mops.iter().enumerate() {
+                let Some(key) = key_of(mop) else { continue };
+                if let Some(before) = mops[..place].iter().rposition(|other| key_of(other) == Some(key)) {
+                    self.links[place].0 = before as u32;
+                    self.links[before].1 = place as u32;
+                }
+            }
+            return;
+        }
+        self.by_key.clear();
+        let keyed = mops.iter().enumerate().filter_map(|(place, mop)| Some((key_of(mop)?, place as u32)));
+        self.by_key.extend(keyed);
+        self.by_key.sort_unstable();
+        for pair in self.by_key.windows(2) {
+            if pair[0].0 == pair[1].0 {
+                self.links[pair[1].1 as usize].0 = pair[0].1;
+                self.links[pair[0].1 as usize].1 = pair[1].1;
+            }
+        }
+    }
+
+    /// Decides what is kept, and finds what contradicts itself: the first such read of the transaction.
+    fn judge(&mut self, txn: u32, outcome: Outcome, mops: &[Mop]) {
+        self.keep.clear();
+        let mut internal: Option<Own> = None;
+        let mut future: Option<Own> = None;
+        for (place, mop) in mops.iter().enumerate() {
+            let (before, after) = self.links[place];
+            let keep = match *mop {
+                Mop::Write { .. } => {
+                    let external = self.later_write(mops, after).is_none();
+                    Some(WRITE | if external { EXTERNAL } else { 0 })
+                }
+                Mop::Read { value: Some(seen), .. } if outcome == Outcome::Ok => {
+                    self.columns.ok_reads += 1;
+                    let nil = if seen.is_none() { NIL } else { 0 };
+                    match self.last_known(mops, before) {
+                        Known::Nothing => {
+                            let value = seen.filter(|value| self.writes_later(mops, after, *value));
+                            if let (None, Some(value)) = (future, value) {
+                                future = Some(Own::FutureRead { txn, mop: place as u32, value });
+                            }
+                            Some(EXTERNAL | nil)
+                        }
+                        Known::State(expected) if expected == seen => None,
+                        Known::State(expected) => {
+                            internal = internal.or(Some(Own::Internal { txn, mop: place as u32, expected }));
+                            Some(nil)
+                        }
+                    }
+                }
+                _ => None,
+            };
+            self.keep.push(keep);
+        }
+        self.columns.own.extend(internal);
+        self.columns.own.extend(future);
+    }
+
+    /// What the transaction knows of the key from its own reads and writes up to a place.
+    fn last_known(&self, mops: &[Mop], mut place: u32) -> Known {
+        while place != NOWHERE {
+            match mops[place as usize] {
+                Mop::Write { value, .. } => return Known::State(Some(value)),
+                Mop::Read { value: Some(value), .. } => return Known::State(value),
+                _ => place = self.links[place as usize].0,
+            }
+        }
+        Known::Nothing
+    }
+
+    fn later_write(&self, mops: &[Mop], mut place: u32) -> Option<u32> {
+        while place != NOWHERE && !matches!(mops[place as usize], Mop::Write { .. }) {
+            place = self.links[place as usize].1;
+        }
+        (place != NOWHERE).then_some(place)
+    }
+
+    fn writes_later(&self, mops: &[Mop], mut place: u32, wanted: i64) -> bool {
+        while let Some(write) = self.later_write(mops, place) {
+            if matches!(mops[write as usize], Mop::Write { value, .. } if value == wanted) {
+                return true;
+            }
+            place = self.links[write as usize].1;
+        }
+        false
+    }
+
+    /// The columns, with everything grouped by key.
+    pub(crate) fn finish(self) -> Columns {
+        let Self { txns, mut columns, numbering, .. } = self;
+        columns.txns = txns.finish();
+        columns.start.push(columns.key.len() as u32);
+        let Numbering { keys, .. } = numbering;
+        let mut ascending: Vec<u32> = (0..keys.len() as u32).collect();
+        if !keys.is_sorted() {
+            ascending.sort_unstable_by_key(|number| keys[*number as usize]);
+            let mut renumbered = vec![0_u32; keys.len()];
+            for (place, number) in ascending.iter().enumerate() {
+                renumbered[*number as usize] = place as u32;
+            }
+            for key in &mut columns.key {
+                *key = renumbered[*key as usize];
+            }
+        }
+        columns.keys = ascending.iter().map(|number| keys[*number as usize]).collect();
+        let mut start = vec![0_u32; keys.len() + 1];
+        for key in &columns.key {
+            start[*key as usize + 1] += 1;
+        }
+        for key in 0..keys.len() {
+            start[key + 1] += start[key];
+        }
+        let mut next = start.clone();
+        columns.of_key = vec![0; columns.key.len()];
+        for (mop, key) in columns.key.iter().enumerate() {
+            let slot = &mut next[*key as usize];
+            columns.of_key[*slot as usize] = mop as u32;
+            *slot += 1;
+        }
+        columns.key_start = start;
+        columns
+    }
+}
+
+/// What a transaction knows of a key by itself.
+enum Known {
+    Nothing,
+    State(Option<i64>),
+}
+
+/// Keys to numbers in order of appearance: a table for small keys, a map for the others.
+#[derive(Debug, Default)]
+struct Numbering {
+    keys: Vec<i64>,
+    table: Vec<u32>,
+    others: FxHashMap<i64, u32>,
+}
+
+/// Keys below this have a place in the table.
+const TABLE_MAX: i64 = 1 << 22;
+
+impl Numbering {
+    fn number(&mut self, key: i64) -> u32 {
+        let next = self.keys.len() as u32;
+        let number = if (0..TABLE_MAX).contains(&key) {
+            let place = key as usize;
+            if place >= self.table.len() {
+                self.table.resize((place + 1).next_power_of_two(), NOWHERE);
+            }
+            let slot = &mut self.table[place];
+            if *slot == NOWHERE {
+                *slot = next;
+            }
+            *slot
+        } else {
+            *self.others.entry(key).or_insert(next)
+        };
+        if number == next {
+            self.keys.push(key);
+        }
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn w(key: i64, value: i64) -> Mop {
+        Mop::Write { key, value }
+    }
+
+    fn r(key: i64, value: Option<i64>) -> Mop {
+        Mop::Read { key, value: Some(value) }
+    }
+
+    #[test]
+    fn only_what_others_can_meet_is_kept() {
+        let mut intake = Intake::default();
+        let mops = [r(9, Some(1)), w(9, 2), r(9, Some(2)), w(9, 3), r(-5, None), r(-5, None), r(9, Some(7))];
+        intake.push(0, 0, 0, Some(1), Outcome::Ok, &mops);
+        intake.push(1, 1, 2, Some(3), Outcome::Info, &[r(9, Some(1)), w(1 << 40, 4)]);
+        let columns = intake.finish();
+        assert_eq!(columns.keys, [-5, 9, 1 << 40]);
+        assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, 0, WRITE | EXTERNAL]);
+        assert_eq!(columns.value, [1, 2, 3, 0, 7, 4]);
+        assert_eq!((columns.of_key(1), columns.mops(1)), (&[0, 1, 2, 4][..], 5..6));
+        assert_eq!(columns.own, [Own::Internal { txn: 0, mop: 6, expected: Some(3) }]);
+        assert_eq!(columns.ok_reads, 5);
+    }
+
+    #[test]
+    fn long_transactions_are_judged_like_short_ones() {
+        let short = [r(1, Some(5)), w(2, 1), w(1, 5), r(2, Some(1)), r(1, Some(6))];
+        let mut long: Vec<Mop> = (100..120).map(|key| r(key, None)).collect();
+        long.extend(short.clone());
+        let own = |mops: &[Mop]| {
+            let mut intake = Intake::default();
+            intake.push(0, 0, 0, Some(1), Outcome::Ok, mops);
+            intake.finish().own
+        };
+        let internal = |mop| Own::Internal { txn: 0, mop, expected: Some(5) };
+        assert_eq!(own(&short), [internal(4), Own::FutureRead { txn: 0, mop: 0, value: 5 }]);
+        assert_eq!(own(&long), [internal(24), Own::FutureRead { txn: 0, mop: 20, value: 5 }]);
+    }
+}

@@ -1,0 +1,183 @@
+//! From the keys to the answer: cycles where version orders are known, a search where they are open.
+//!
+//! Version orders that the model implies are used together with those that are known or assumed. A cycle that needs them
+//! contradicts the model, but says nothing about weaker ones: it is named after the order that the model relies on, and a
+//! cycle that does without is told beside it.
+
+use super::Options;
+use super::index::Index;
+use super::keys;
+use super::raw::Raw;
+use super::solver::{self, Question};
+use super::sources::Sources;
+use super::witness;
+use crate::consistency::{Model, Order, implied_anomalies};
+use crate::spill::SpillError;
+use crate::transactions::cycles::{Cycle, Kind, SINGLE, Step};
+use crate::transactions::dependencies::Dependencies;
+use crate::transactions::edges::Edges;
+use crate::transactions::find_cycles;
+use crate::transactions::graph::{RW, WR, WW};
+use crate::verdict::Reason;
+
+/// A cycle under the name that it deserves.
+#[derive(Debug)]
+pub(super) struct NamedCycle {
+    pub(super) kind: Kind,
+    pub(super) cycle: Cycle,
+}
+
+/// The answer, apart from the anomalies of single keys.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub(super) cycles: Vec<NamedCycle>,
+    /// Why a history without proscribed anomaly is not certainly valid.
+    pub(super) doubt: Option<Reason>,
+    /// How version orders were found, for the evidence; begins with `; ` unless it is empty.
+    pub(super) method: String,
+    /// Dependencies that were looked at.
+    pub(super) edges: usize,
+}
+
+/// What a model proscribes of the cycles that hang on version orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// No cycle with an rw step: version orders need not be known. Whatever the order of reads from writers and of
+    /// the history is, versions can follow it without closing a cycle of ww and wr.
+    Nothing,
+    /// Cycles with one rw step.
+    Single,
+    /// Cycles without neighbouring rw steps.
+    Snapshot,
+    /// All cycles.
+    Serial,
+}
+
+impl Need {
+    /// What a model needs to know.
+    pub(crate) fn of(model: Model) -> Self {
+        let proscribes =
+            |base: &str| ["", "-process", "-realtime"].iter().any(|order| model.proscribes(&format!("{base}{order}")));
+        if proscribes("G2-item") {
+            Need::Serial
+        } else if proscribes("G-nonadjacent-item") {
+            Need::Snapshot
+        } else if proscribes("G-single-item") {
+            Need::Single
+        } else {
+            Need::Nothing
+        }
+    }
+}
+
+/// Finds the cycles, and, where version orders are open, whether some order satisfies the model.
+pub(super) fn judge(
+    index: &Index,
+    sources: &Sources,
+    order: Order,
+    options: &Options,
+    found: &mut Vec<Raw>,
+) -> Result<Judged, SpillError> {
+    keys::updates(index, found);
+    let facts = keys::examine(index, sources, found);
+    let need = Need::of(options.model);
+    let mut judged = Judged { edges: facts.dependencies.len(), ..Judged::default() };
+    let keys = index.columns.keys.len() as u64;
+    if facts.open_keys > 0 {
+        judged.method = format!("; the order of all versions is known for {} of {keys} keys", keys - facts.open_keys);
+    }
+    let mut schedule = None;
+    if facts.open_keys > 0 && need != Need::Nothing {
+        let tried = witness::schedule(index, &facts, order);
+        if tried.forced == 0 {
+            judged.method.push_str("; a serial order that explains every read is the witness");
+            return Ok(judged);
+        }
+        schedule = Some(tried);
+    }
+    let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
+    edges.add(facts.dependencies.clone());
+    let cycles = find_cycles(&edges, order)?;
+    drop(edges);
+    judged.cycles = name_cycles(index, sources, order, cycles)?;
+    let proscribed = options.model.proscribed();
+    let names = found.iter().map(Raw::name).chain(judged.cycles.iter().map(|named| named.kind.name()));
+    let refuted = names.into_iter().any(|name| proscribed.contains(name));
+    let Some(schedule) = schedule.filter(|_| !refuted) else { return Ok(judged) };
+    let question = Question { index, sources, facts: &facts, order, need, options };
+    solver::decide(&question, schedule, found, &mut judged)?;
+    Ok(judged)
+}
+
+/// Cycles that need version orders which only the model implies are named after its order. What is found without these
+/// orders is told first.
+fn name_cycles(
+    index: &Index,
+    sources: &Sources,
+    order: Order,
+    cycles: Vec<Cycle>,
+) -> Result<Vec<NamedCycle>, SpillError> {
+    let plain = |cycle: Cycle| NamedCycle { kind: cycle.kind, cycle };
+    if cycles.is_empty() || sources.implied & !sources.assumed == 0 {
+        return Ok(cycles.into_iter().map(plain).collect());
+    }
+    let certain = Sources { implied: 0, ..sources.clone() };
+    let dependencies = keys::examine(index, &certain, &mut Vec::new()).dependencies;
+    let known = Known::new(&dependencies);
+    let rests_on_implied = |cycle: &Cycle| cycle.steps.iter().any(|step| !known.has(step));
+    let implied: Vec<Cycle> = cycles.into_iter().filter(rests_on_implied).collect();
+    drop(known);
+    let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
+    edges.add(dependencies);
+    let mut named: Vec<NamedCycle> = find_cycles(&edges, order)?.into_iter().map(plain).collect();
+    let level = if order == Order::Realtime { 2 } else { 1 };
+    let mut by_txn: Vec<(u32, Kind)> =
+        named.iter().flat_map(|named| named.cycle.steps.iter().map(|step| (step.from, named.kind))).collect();
+    by_txn.sort_unstable();
+    for cycle in implied {
+        // The other order of two versions that processes or real time put in this one closes a cycle with an rw step.
+        let kind = Kind { level, base: cycle.kind.base.max(SINGLE) };
+        let says_as_much = |(_, other): &(u32, Kind)| implied_anomalies(other.name()).contains(kind.name());
+        let meets = |step: &Step| {
+            let first = by_txn.partition_point(|entry| entry.0 < step.from);
+            by_txn[first..].iter().take_while(|entry| entry.0 == step.from).any(says_as_much)
+        };
+        if !cycle.steps.iter().any(meets) {
+            named.push(NamedCycle { kind, cycle });
+        }
+    }
+    Ok(named)
+}
+
+/// Edges that need no order implied by the model.
+struct Known<'d> {
+    sorted: [Vec<(u32, u32)>; 3],
+    dependencies: &'d Dependencies,
+}
+
+impl<'d> Known<'d> {
+    fn new(dependencies: &'d Dependencies) -> Self {
+        let sorted = [&dependencies.ww, &dependencies.wr, &dependencies.rw].map(|edges| {
+            let mut sorted = edges.clone();
+            sorted.sort_unstable();
+            sorted
+        });
+        Self { sorted, dependencies }
+    }
+
+    fn has(&self, step: &Step) -> bool {
+        let edge = (step.from, step.to);
+        let in_fan = || {
+            self.dependencies
+                .fans
+                .iter()
+                .any(|fan| fan.readers.binary_search(&edge.0).is_ok() && fan.appenders.binary_search(&edge.1).is_ok())
+        };
+        match step.label {
+            WW => self.sorted[0].binary_search(&edge).is_ok(),
+            WR => self.sorted[1].binary_search(&edge).is_ok(),
+            RW => self.sorted[2].binary_search(&edge).is_ok() || in_fan(),
+            _ => true,
+        }
+    }
+}

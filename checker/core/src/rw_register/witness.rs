@@ -1,0 +1,317 @@
+//! A serial order of all transactions, tried out one step at a time.
+//!
+//! Transactions are executed against registers of our own. One may be executed if all that must precede it was (by
+//! real time or its process, and by what is known of version orders), if each register holds the version that it read,
+//! and if nobody is left who reads a version that it overwrites. Of those that may, readers go first: executing them
+//! changes nothing for anybody else. Then goes the writer whose effect was seen first.
+//!
+//! An execution that comes to its end this way is a *witness*: the history is serializable, in the order of real time
+//! or of the processes if that was asked for. Where nothing may be executed and something is left, the transaction with
+//! the earliest effect is executed all the same and counted as forced. The order is then no proof, but still a good
+//! guess.
+//!
+//! Each transaction that may not be executed waits for one register or one transaction, and is looked at again when that
+//! changes. O(n log n) where each is looked at a few times.
+
+use super::index::{Index, NEVER};
+use super::keys::KeyFacts;
+use crate::consistency::Order;
+use crate::op::Outcome;
+use crate::transactions::NONE;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The order in which transactions were executed.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    /// Place of each transaction; `NONE` for those that did not take effect.
+    pub(crate) place: Vec<u32>,
+    /// How many were executed against the rules.
+    pub(crate) forced: u64,
+}
+
+/// Finds a serial order that keeps an order of the history, or comes close to one. Where the order of the history does not
+/// count, two are tried: first one in which transactions that write follow real time, as they do in most systems.
+pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order) -> Schedule {
+    if order != Order::Data {
+        return attempt(index, facts, Opening::new(index, order));
+    }
+    let likely = attempt(index, facts, Opening::in_time(index, |txn| writes(index, txn)));
+    if likely.forced == 0 {
+        return likely;
+    }
+    let free = attempt(index, facts, Opening::Free);
+    if free.forced < likely.forced { free } else { likely }
+}
+
+fn writes(index: &Index, txn: u32) -> bool {
+    index.columns.mops(txn).any(|mop| index.columns.is_write(mop))
+}
+
+fn attempt(index: &Index, facts: &KeyFacts, opening: Opening) -> Schedule {
+    let mut run = Run::new(index, facts, opening);
+    run.open_first();
+    loop {
+        while let Some(Reverse((_, _, txn))) = run.ready.pop() {
+            if run.place[txn as usize] == NONE && run.may(txn) {
+                run.execute(txn);
+            }
+        }
+        let Some(Reverse((_, txn))) = run.opened.pop() else { break };
+        if run.place[txn as usize] == NONE {
+            run.forced += 1;
+            run.execute(txn);
+        }
+    }
+    Schedule { place: run.place, forced: run.forced }
+}
+
+struct Run<'i> {
+    index: &'i Index,
+    deadline: &'i [u32],
+    /// The write that each register holds; [`NEVER`] at first.
+    current: Vec<u32>,
+    /// Readers left of each version, by its write; and of each initial version, by its key.
+    readers: Vec<u32>,
+    readers_initial: Vec<u32>,
+    /// Transactions that precede each by a known version order: how many are left, and lists of those that follow.
+    before: Vec<u32>,
+    after_start: Vec<u32>,
+    after: Vec<u32>,
+    /// Whoever waits for a register, as lists.
+    watcher: Vec<u32>,
+    next_watcher: Vec<u32>,
+    is_open: Vec<bool>,
+    ready: BinaryHeap<Reverse<(bool, u32, u32)>>,
+    opened: BinaryHeap<Reverse<(u32, u32)>>,
+    place: Vec<u32>,
+    executed: u32,
+    forced: u64,
+    opening: Opening,
+}
+
+/// What opens transactions for execution.
+enum Opening {
+    /// All are open from the start.
+    Free,
+    /// The next one of each process.
+    Process(Vec<u32>),
+    /// Those invoked before the first completion that is left of some transactions; whoever is not one of these is open
+    /// from the start.
+    Realtime { timed: Vec<bool>, by_end: Vec<u32>, done: usize, next: u32 },
+}
+
+impl<'i> Run<'i> {
+    fn new(index: &'i Index, facts: &'i KeyFacts, opening: Opening) -> Self {
+        let columns = &index.columns;
+        let (txns, keys) = (columns.txns.len(), columns.keys.len());
+        let mut readers = vec![0; columns.len()];
+        let mut readers_initial = vec![0; keys];
+        for mop in (0..columns.len()).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
+            match (index.version(mop), index.write_of(mop)) {
+                (NONE, _) => {}
+                (_, NEVER) => readers_initial[columns.key[mop] as usize] += 1,
+                (_, write) => readers[write as usize] += 1,
+            }
+        }
+        let ww = &facts.dependencies.ww;
+        let mut before = vec![0; txns];
+        let mut after_start = vec![0_u32; txns + 1];
+        for (from, to) in ww {
+            before[*to as usize] += 1;
+            after_start[*from as usize + 1] += 1;
+        }
+        for txn in 0..txns {
+            after_start[txn + 1] += after_start[txn];
+        }
+        let mut next = after_start.clone();
+        let mut after = vec![0; ww.len()];
+        for (from, to) in ww {
+            let slot = &mut next[*from as usize];
+            after[*slot as usize] = *to;
+            *slot += 1;
+        }
+        Self {
+            index,
+            deadline: &facts.deadline,
+            current: vec![NEVER; keys],
+            readers,
+            readers_initial,
+            before,
+            after_start,
+            after,
+            watcher: vec![NONE; keys],
+            next_watcher: vec![NONE; txns],
+            is_open: vec![false; txns],
+            ready: BinaryHeap::new(),
+            opened: BinaryHeap::new(),
+            place: vec![NONE; txns],
+            executed: 0,
+            forced: 0,
+            opening,
+        }
+    }
+
+    fn open_first(&mut self) {
+        let mut first: Vec<bool> = (0..self.place.len() as u32).map(|txn| self.index.is_effective(txn)).collect();
+        match &self.opening {
+            Opening::Free => {}
+            Opening::Process(next) => {
+                next.iter().filter(|txn| **txn != NONE).for_each(|txn| first[*txn as usize] = false);
+            }
+            Opening::Realtime { timed, .. } => {
+                timed.iter().zip(&mut first).for_each(|(timed, first)| *first &= !timed);
+            }
+        }
+        for txn in (0..first.len()).filter(|txn| first[*txn]) {
+            self.open(txn as u32);
+        }
+        self.advance();
+    }
+
+    /// Opens what the completions that are left allow.
+    fn advance(&mut self) {
+        let columns = &self.index.columns;
+        let Opening::Realtime { timed, by_end, done, next } = &mut self.opening else { return };
+        while by_end.get(*done).is_some_and(|txn| self.place[*txn as usize] != NONE) {
+            *done += 1;
+        }
+        let horizon = by_end.get(*done).map_or(NONE, |txn| columns.txns.end(*txn));
+        let first = *next;
+        while (*next as usize) < self.place.len() && columns.txns.invoke(*next) < horizon {
+            *next += 1;
+        }
+        let last = *next;
+        let opened: Vec<u32> = (first..last).filter(|txn| timed[*txn as usize]).collect();
+        opened.into_iter().for_each(|txn| self.open(txn));
+    }
+
+    fn open(&mut self, txn: u32) {
+        self.is_open[txn as usize] = true;
+        self.opened.push(Reverse((self.deadline[txn as usize], txn)));
+        self.look(txn);
+    }
+
+    /// Puts a transaction among those that may be executed, or lets it wait.
+    fn look(&mut self, txn: u32) {
+        if self.place[txn as usize] == NONE && self.may(txn) {
+            let writes = writes(self.index, txn);
+            self.ready.push(Reverse((writes, self.deadline[txn as usize], txn)));
+        }
+    }
+
+    /// Whether an open transaction may be executed now; if not, it waits for what keeps it.
+    fn may(&mut self, txn: u32) -> bool {
+        if self.before[txn as usize] > 0 {
+            return false;
+        }
+        let columns = &self.index.columns;
+        for mop in columns.mops(txn).filter(|mop| columns.is_external(*mop)) {
+            if self.index.version(mop) == NONE {
+                continue;
+            }
+            let key = columns.key[mop] as usize;
+            let current = self.current[key];
+            let fits = if columns.is_write(mop) {
+                let left = if current == NEVER { self.readers_initial[key] } else { self.readers[current as usize] };
+                left == 0 || (left == 1 && self.reads(txn, key as u32, current))
+            } else {
+                current == self.index.write_of(mop)
+            };
+            if !fits {
+                self.next_watcher[txn as usize] = self.watcher[key];
+                self.watcher[key] = txn;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn reads(&self, txn: u32, key: u32, write: u32) -> bool {
+        let columns = &self.index.columns;
+        columns.mops(txn).any(|mop| {
+            columns.key[mop] == key
+                && columns.is_external(mop)
+                && !columns.is_write(mop)
+                && self.index.write_of(mop) == write
+        })
+    }
+
+    fn execute(&mut self, txn: u32) {
+        self.place[txn as usize] = self.executed;
+        self.executed += 1;
+        let columns = &self.index.columns;
+        let external = columns.mops(txn).filter(|mop| columns.is_external(*mop));
+        for mop in external.filter(|mop| self.index.version(*mop) != NONE) {
+            let key = columns.key[mop] as usize;
+            if columns.is_write(mop) {
+                self.current[key] = mop as u32;
+                self.wake(key);
+                continue;
+            }
+            let write = self.index.write_of(mop);
+            let left = if write == NEVER { &mut self.readers_initial[key] } else { &mut self.readers[write as usize] };
+            *left -= 1;
+            if *left <= 1 {
+                self.wake(key);
+            }
+        }
+        for place in self.after_start[txn as usize]..self.after_start[txn as usize + 1] {
+            let next = self.after[place as usize];
+            self.before[next as usize] -= 1;
+            if self.before[next as usize] == 0 && self.is_open[next as usize] {
+                self.look(next);
+            }
+        }
+        match &self.opening {
+            Opening::Free => {}
+            Opening::Process(next) => {
+                let next = next[txn as usize];
+                if next != NONE {
+                    self.open(next);
+                }
+            }
+            Opening::Realtime { .. } => self.advance(),
+        }
+    }
+
+    fn wake(&mut self, key: usize) {
+        let mut txn = std::mem::replace(&mut self.watcher[key], NONE);
+        while txn != NONE {
+            let next = std::mem::replace(&mut self.next_watcher[txn as usize], NONE);
+            self.look(txn);
+            txn = next;
+        }
+    }
+}
+
+impl Opening {
+    fn new(index: &Index, order: Order) -> Self {
+        let txns = &index.columns.txns;
+        match order {
+            Order::Data => Opening::Free,
+            Order::Process => {
+                let effective = (0..txns.len() as u32).filter(|txn| index.is_effective(*txn));
+                let mut by_process: Vec<(i64, u32)> = effective.map(|txn| (txns.process(txn), txn)).collect();
+                by_process.sort_unstable();
+                let mut next = vec![NONE; txns.len()];
+                for pair in by_process.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+                    next[pair[0].1 as usize] = pair[1].1;
+                }
+                Opening::Process(next)
+            }
+            Order::Realtime => Self::in_time(index, |_| true),
+        }
+    }
+
+    /// Real time for the transactions that `counts` accepts.
+    fn in_time(index: &Index, counts: impl Fn(u32) -> bool) -> Self {
+        let txns = &index.columns.txns;
+        let timed = |txn: u32| index.is_effective(txn) && counts(txn);
+        let timed: Vec<bool> = (0..txns.len() as u32).map(timed).collect();
+        let ended = |txn: &u32| timed[*txn as usize] && txns.outcome(*txn) == Outcome::Ok;
+        let mut by_end: Vec<u32> = (0..txns.len() as u32).filter(ended).collect();
+        by_end.sort_unstable_by_key(|txn| txns.end(*txn));
+        Opening::Realtime { timed, by_end, done: 0, next: 0 }
+    }
+}
