@@ -41,6 +41,8 @@ fn shapes() -> Vec<Shape> {
         shape("serializable-10k", 10_000, Level::Serializable, "serializable"),
         shape("snapshot-10k", 10_000, Level::StrongSnapshotIsolation, "strong-snapshot-isolation"),
         shape("committed-1M", 1_000_000, Level::ReadCommitted, "read-committed"),
+        shape("atomic-1M", 1_000_000, Level::ReadAtomic, "read-atomic"),
+        shape("causal-1M", 1_000_000, Level::Causal, "causal-cerone"),
     ]
 }
 

@@ -11,6 +11,8 @@
 //!
 //! What is relied on, and checked: a key is never given the same value twice by transactions that may have taken effect.
 //!
+//! Levels too weak to need any order of versions are decided by what readers saw ([`weak`]).
+//!
 //! Rooms: `columns` takes the history in; `index` resolves reads to writes; `order` knows the versions of one key,
 //! `keys` what follows from them; `explain` and `raw_words` put everything into sentences. Nothing recurses, nothing is
 //! bounded by a time-out (the solver is bounded by steps, and says so), and no result depends on the order of a hash map.
@@ -25,24 +27,27 @@ mod raw;
 mod raw_words;
 mod solver;
 mod sources;
+mod weak;
 mod witness;
 
 #[cfg(test)]
 mod tests;
 
+use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
-use crate::finding::{CheckResult, Finding};
+use crate::finding::{CheckResult, Finding, LevelVerdict};
 use crate::op::{Call, History, Mop, Outcome};
 use crate::transactions::txns::TXNS_MAX;
 use crate::transactions::words;
 use crate::verdict::{Reason, Validity, Verdict};
 use columns::Intake;
-use explain::Narrator;
+use explain::{Narrator, WeakNarrator};
 use index::{DuplicateWrite, Index};
-use judge::{Judged, NamedCycle};
+use judge::{Judged, NamedCycle, Need};
 use raw::Raw;
 use sources::Sources;
 use std::collections::{BTreeMap, BTreeSet};
+use weak::{Rule, Weak};
 
 /// Name of this checker in results and on the command line.
 pub const NAME: &str = "rw-register";
@@ -116,15 +121,16 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     let order = known_order(history, options.model);
     let sources = sources_of(history, &index, options, order);
     let judged = judge::judge(&index, &sources, order, options, &mut found);
-    let Judged { cycles, doubt, method, edges } = match judged {
+    let Judged { cycles, weak, doubt, settled, method, edges } = match judged {
         Ok(judged) => judged,
         Err(error) => return CheckResult::unknown(NAME, model, Reason::new("SPILL_FAILED", error.to_string())),
     };
 
-    let told = tell(history, &index, &sources, &found, cycles, options.findings_per_anomaly);
+    let told = tell(history, &index, &sources, Found { raw: &found, cycles, weak }, options.findings_per_anomaly);
     let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
     let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
     let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
+    let levels = levels_of(history, &index, &sources, order, settled, (&anomaly_types, &told.findings));
     let mut evidence = evidence(&index, edges, &told, options.model);
     evidence.push_str(&method);
     CheckResult {
@@ -137,11 +143,40 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
         anomaly_types,
         not: owned(not),
         also_not: owned(also_not),
-        levels: Vec::new(),
+        levels,
         findings: told.findings,
         evidence,
     }
     .told_with(history.names())
+}
+
+/// The answer at every level, as far as the search for the model that was asked about goes.
+fn levels_of(
+    history: &History,
+    index: &Index,
+    sources: &Sources,
+    order: Order,
+    settled: Option<(Need, Order)>,
+    (anomalies, findings): (&BTreeSet<String>, &[Finding]),
+) -> Vec<LevelVerdict> {
+    let mut assumed = vec!["no value was written to a key twice".to_owned()];
+    assumed.extend(sources::each(sources.assumed).map(|source| format!("{} was assumed", sources::name(source))));
+    let unread = index.columns.ok_reads == 0;
+    let doubts = unread.then(|| "no transaction with a read completed ok: nothing was observed".to_owned());
+    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
+    let observed = Observed { order: known, doubts: doubts.into_iter().collect(), assumed };
+    let mut levels = levels::verdicts(anomalies, findings, &observed);
+    for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
+        let need = Need::of(level.model);
+        let enough = |(reach, with): (Need, Order)| need <= reach && level.model.order() <= with;
+        let reads_alone = need == Need::Nothing && level.model.order() <= order;
+        if !reads_alone && !settled.is_some_and(enough) {
+            level.validity = Validity::Unknown;
+            level.assumed =
+                vec![format!("the order of some versions is open: ask for {} to have it searched for", level.model)];
+        }
+    }
+    levels
 }
 
 /// Histories about which nothing can be said.
@@ -219,18 +254,19 @@ struct Told {
     counts: BTreeMap<&'static str, u64>,
 }
 
-fn tell(
-    history: &History,
-    index: &Index,
-    sources: &Sources,
-    found: &[Raw],
-    mut cycles: Vec<NamedCycle>,
-    most: usize,
-) -> Told {
+/// Everything that was found.
+struct Found<'f> {
+    raw: &'f [Raw],
+    cycles: Vec<NamedCycle>,
+    weak: Vec<(Rule, bool, Weak)>,
+}
+
+fn tell(history: &History, index: &Index, sources: &Sources, found: Found<'_>, most: usize) -> Told {
+    let Found { raw, mut cycles, weak } = found;
     let mut narrator = Narrator::new(index, history.ops(), history.origin_ns(), sources);
     let mut told = Told { findings: Vec::new(), counts: BTreeMap::new() };
     // Stable: within one anomaly, key order and order of invocation remain.
-    let mut found: Vec<&Raw> = found.iter().collect();
+    let mut found: Vec<&Raw> = raw.iter().collect();
     found.sort_by_key(|raw| raw.name());
     for raw in found {
         if let Some(number) = count(&mut told.counts, raw.name(), most) {
@@ -242,6 +278,15 @@ fn tell(
     for named in &cycles {
         if let Some(number) = count(&mut told.counts, named.kind.name(), most) {
             told.findings.push(words::cycle(&mut narrator, named.kind.name(), number, &named.cycle));
+        }
+    }
+    for (rule, processes, weak) in &weak {
+        let name = weak::name(*rule, *processes);
+        let mut narrator = WeakNarrator { inner: &mut narrator, shown: &weak.shown, rule: *rule };
+        for cycle in &weak.cycles {
+            if let Some(number) = count(&mut told.counts, name, most) {
+                told.findings.push(words::cycle(&mut narrator, name, number, cycle));
+            }
         }
     }
     told

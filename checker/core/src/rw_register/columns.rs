@@ -1,7 +1,7 @@
 //! Micro-operations of registers in columns: one pass over the transactions, then a counting sort by key.
 //!
-//! Kept are every write and the reads that say something about other transactions: the first read of a key before any
-//! write of it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
+//! Kept are every write and the reads that say something about other transactions: those of a key before any write of
+//! it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
 //! is taken in. Seventeen bytes a micro-operation, four more for the grouping by key, seventeen a transaction.
 
 use crate::op::{Mop, Outcome};
@@ -15,6 +15,8 @@ pub(crate) const WRITE: u8 = 1;
 pub(crate) const NIL: u8 = 2;
 /// What others can meet: the last write of the key by its transaction, or its first read of it before any write.
 pub(crate) const EXTERNAL: u8 = 4;
+/// A further read of the key, before any write of it by the same transaction.
+pub(crate) const AGAIN: u8 = 8;
 
 /// The columns. Keys are numbered in ascending order; micro-operations stand in order of their transactions, and within
 /// one in program order.
@@ -27,7 +29,7 @@ pub(crate) struct Columns {
     pub(crate) start: Vec<u32>,
     /// Key of each, by number.
     pub(crate) key: Vec<u32>,
-    /// [`WRITE`], [`NIL`] and [`EXTERNAL`].
+    /// [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`].
     pub(crate) kind: Vec<u8>,
     /// What was written or read; 0 with [`NIL`].
     pub(crate) value: Vec<i64>,
@@ -55,6 +57,11 @@ impl Columns {
     /// The micro-operations of a transaction.
     pub(crate) fn mops(&self, txn: u32) -> std::ops::Range<usize> {
         self.start[txn as usize] as usize..self.start[txn as usize + 1] as usize
+    }
+
+    /// Whether a micro-operation is a read that saw others: its transaction had not written the key.
+    pub(crate) fn is_foreign_read(&self, mop: usize) -> bool {
+        self.kind[mop] & WRITE == 0 && self.kind[mop] & (EXTERNAL | AGAIN) != 0
     }
 
     /// The micro-operations of a key.
@@ -179,10 +186,13 @@ impl Intake {
                             }
                             Some(EXTERNAL | nil)
                         }
-                        Known::State(expected) if expected == seen => None,
+                        // Read again: where from others, it tells when they were seen.
+                        Known::State(expected) if expected == seen => {
+                            (!self.wrote_before(mops, before)).then_some(AGAIN | nil)
+                        }
                         Known::State(expected) => {
                             internal = internal.or(Some(Own::Internal { txn, mop: place as u32, expected }));
-                            Some(nil)
+                            Some(nil | if self.wrote_before(mops, before) { 0 } else { AGAIN })
                         }
                     }
                 }
@@ -204,6 +214,17 @@ impl Intake {
             }
         }
         Known::Nothing
+    }
+
+    /// Whether the transaction wrote the key up to a place.
+    fn wrote_before(&self, mops: &[Mop], mut place: u32) -> bool {
+        while place != NOWHERE {
+            if matches!(mops[place as usize], Mop::Write { .. }) {
+                return true;
+            }
+            place = self.links[place as usize].0;
+        }
+        false
     }
 
     fn later_write(&self, mops: &[Mop], mut place: u32) -> Option<u32> {
@@ -320,9 +341,9 @@ mod tests {
         intake.push(1, 1, 2, Some(3), Outcome::Info, &[r(9, Some(1)), w(1 << 40, 4)]);
         let columns = intake.finish();
         assert_eq!(columns.keys, [-5, 9, 1 << 40]);
-        assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, 0, WRITE | EXTERNAL]);
-        assert_eq!(columns.value, [1, 2, 3, 0, 7, 4]);
-        assert_eq!((columns.of_key(1), columns.mops(1)), (&[0, 1, 2, 4][..], 5..6));
+        assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, AGAIN | NIL, 0, WRITE | EXTERNAL]);
+        assert_eq!(columns.value, [1, 2, 3, 0, 0, 7, 4]);
+        assert_eq!((columns.of_key(1), columns.mops(1)), (&[0, 1, 2, 5][..], 6..7));
         assert_eq!(columns.own, [Own::Internal { txn: 0, mop: 6, expected: Some(3) }]);
         assert_eq!(columns.ok_reads, 5);
     }

@@ -6,6 +6,7 @@ use super::order::{KeyOrder, VersionEdge};
 use super::raw::{Raw, Reason};
 use super::raw_words;
 use super::sources::{FIRST_SEEN, PROCESS, REALTIME, RMW, SUPPLIED, Sources};
+use super::weak::{Rule, Shown};
 use crate::finding::Finding;
 use crate::op::{Mop, Operation, Outcome};
 use crate::transactions::NONE;
@@ -144,6 +145,64 @@ impl<'i> Narrator<'i> {
             FIRST_SEEN => " (in the order in which they were first seen; other reads contradict it)".to_owned(),
             _ => String::new(),
         }
+    }
+}
+
+/// Puts contradictions at weak levels into words: ww steps are orders of writers that readers show.
+pub(super) struct WeakNarrator<'n, 'i> {
+    pub(super) inner: &'n mut Narrator<'i>,
+    pub(super) shown: &'n [Shown],
+    pub(super) rule: Rule,
+}
+
+impl Narrate for WeakNarrator<'_, '_> {
+    fn checker(&self) -> &'static str {
+        NAME
+    }
+
+    fn origin_ns(&self) -> i64 {
+        self.inner.origin_ns
+    }
+
+    fn op(&self, txn: u32) -> &Operation {
+        self.inner.op(txn)
+    }
+
+    fn data(&mut self, step: Step, from: &str, to: &str) -> Option<Because> {
+        if step.label != WW {
+            return self.inner.data(step, from, to);
+        }
+        let place = self.shown.binary_search_by_key(&(step.from, step.to), |shown| (shown.before, shown.after)).ok()?;
+        let Shown { reader, key, .. } = self.shown[place];
+        let columns = &self.inner.index.columns;
+        let written = |txn: u32| {
+            let write = |mop: &usize| columns.key[*mop] == key && columns.is_write(*mop) && columns.is_external(*mop);
+            columns.mops(txn).find(write).map(|mop| columns.value[mop])
+        };
+        let (before, after, key) = (written(step.from)?, written(step.to)?, columns.keys[key as usize]);
+        let saw = match self.rule {
+            Rule::Monotonic => format!("saw {from} and then"),
+            Rule::Atomic => format!("saw {from} and"),
+            Rule::Causal => format!("depends on {from} and"),
+        };
+        let reader = self.op(reader).op_id;
+        let words = format!(
+            "operation {reader} {saw} read key {key} as {to}'s {after}, so that {from}'s write of {before} to it must \
+             come before {after}"
+        );
+        Some(Because { step, key: Some(key), value: Some(before), value_next: Some(after), words })
+    }
+
+    fn describe(&self, txn: u32, reasons: &[&Because]) -> String {
+        self.inner.describe(txn, reasons)
+    }
+
+    fn stale(&self, version: Option<i64>, overwritten_by: i64) -> (String, String) {
+        self.inner.stale(version, overwritten_by)
+    }
+
+    fn nothing(&self) -> &'static str {
+        self.inner.nothing()
     }
 }
 

@@ -10,6 +10,7 @@ use super::keys;
 use super::raw::Raw;
 use super::solver::{self, Question};
 use super::sources::Sources;
+use super::weak::{self, Rule, Weak};
 use super::witness;
 use crate::consistency::{Model, Order, implied_anomalies};
 use crate::spill::SpillError;
@@ -31,8 +32,13 @@ pub(super) struct NamedCycle {
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     pub(super) cycles: Vec<NamedCycle>,
+    /// What contradicts levels that need no version order: by rule, and with or without the order in processes.
+    pub(super) weak: Vec<(Rule, bool, Weak)>,
     /// Why a history without proscribed anomaly is not certainly valid.
     pub(super) doubt: Option<Reason>,
+    /// What some order of all versions satisfies, short of the anomalies that were found, and with which order of the
+    /// history.
+    pub(super) settled: Option<(Need, Order)>,
     /// How version orders were found, for the evidence; begins with `; ` unless it is empty.
     pub(super) method: String,
     /// Dependencies that were looked at.
@@ -40,7 +46,7 @@ pub(super) struct Judged {
 }
 
 /// What a model proscribes of the cycles that hang on version orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     /// No cycle with an rw step: version orders need not be known. Whatever the order of reads from writers and of
     /// the history is, versions can follow it without closing a cycle of ww and wr.
@@ -83,30 +89,55 @@ pub(super) fn judge(
     let need = Need::of(options.model);
     let mut judged = Judged { edges: facts.dependencies.len(), ..Judged::default() };
     let keys = index.columns.keys.len() as u64;
-    if facts.open_keys > 0 {
+    if facts.open_keys == 0 {
+        judged.settled = Some((Need::Serial, order));
+    } else {
         judged.method = format!("; the order of all versions is known for {} of {keys} keys", keys - facts.open_keys);
     }
     let mut schedule = None;
     if facts.open_keys > 0 && need != Need::Nothing {
         let tried = witness::schedule(index, &facts, order);
         if tried.forced == 0 {
+            judged.settled = Some((Need::Serial, order));
             judged.method.push_str("; a serial order that explains every read is the witness");
             return Ok(judged);
         }
         schedule = Some(tried);
     }
+    judged.weak = weak_levels(index, order)?;
     let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
     edges.add(facts.dependencies.clone());
     let cycles = find_cycles(&edges, order)?;
     drop(edges);
     judged.cycles = name_cycles(index, sources, order, cycles)?;
     let proscribed = options.model.proscribed();
-    let names = found.iter().map(Raw::name).chain(judged.cycles.iter().map(|named| named.kind.name()));
+    let weak = judged.weak.iter().map(|(rule, processes, _)| weak::name(*rule, *processes));
+    let cycles = judged.cycles.iter().map(|named| named.kind.name());
+    let names = found.iter().map(Raw::name).chain(cycles).chain(weak);
     let refuted = names.into_iter().any(|name| proscribed.contains(name));
     let Some(schedule) = schedule.filter(|_| !refuted) else { return Ok(judged) };
     let question = Question { index, sources, facts: &facts, order, need, options };
     solver::decide(&question, schedule, found, &mut judged)?;
     Ok(judged)
+}
+
+/// Contradictions to the weakest rule that is broken; the order in processes only where the
+/// model relies on it.
+fn weak_levels(index: &Index, order: Order) -> Result<Vec<(Rule, bool, Weak)>, SpillError> {
+    let processes = order != Order::Data;
+    // Whatever keeps the strongest rule keeps them all.
+    let strongest = weak::examine(index, Rule::Causal, processes)?;
+    if strongest.cycles.is_empty() && !strongest.contradictory {
+        return Ok(Vec::new());
+    }
+    for rule in [Rule::Monotonic, Rule::Atomic, Rule::Causal] {
+        let weak = weak::examine(index, rule, false)?;
+        if !weak.cycles.is_empty() {
+            return Ok(vec![(rule, false, weak)]);
+        }
+    }
+    let told = !strongest.cycles.is_empty();
+    Ok(told.then_some((Rule::Causal, processes, strongest)).into_iter().collect())
 }
 
 /// Cycles that need version orders which only the model implies are named after its order. What is found without these

@@ -39,6 +39,15 @@ pub(crate) fn examine(index: &Index, sources: &Sources, found: &mut Vec<Raw>) ->
     for key in 0..index.columns.keys.len() as u32 {
         order.load(index, key);
         order.arrange(index, key, sources, found);
+        for mop in index.columns.of_key(key).iter().map(|mop| *mop as usize) {
+            if index.columns.is_foreign_read(mop)
+                && !index.columns.is_external(mop)
+                && ![0, NONE].contains(&index.version(mop))
+            {
+                let (writer, reader) = (index.columns.txn[index.write_of(mop) as usize], index.columns.txn[mop]);
+                facts.dependencies.wr.push((writer, reader));
+            }
+        }
         facts.open_keys += u64::from(!order.total);
         link(&order, sources, &mut minimal, &mut facts.dependencies);
         for version in 1..order.len() as u32 {

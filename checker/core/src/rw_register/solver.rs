@@ -7,9 +7,9 @@
 //! transactions wrote leave it without such a cycle? If there are none, the history is invalid, since all edges of the
 //! problem hold in the whole history as well. If there is one, it takes the place of the guess. The versions of one key
 //! in one component stand next to each other in the guess (whatever stands between two of them lies on a cycle with
-//! them), so nothing else moves. Transactions outside of the component may now lie on cycles with it (most of
-//! all its readers, which are therefore part of the problem), so the test is made again; components that meet a problem solved before are joined with it, and a problem that comes again as it was grows by
-//! the writers of what its transactions read. Problems only grow, so the rounds end.
+//! them), so nothing else moves. Transactions outside of the component, such as its readers, may now lie on cycles with it,
+//! so the test is made again; components that meet a problem solved before are joined with it, and a problem that comes
+//! again as it was grows by the writers of what its transactions read. Problems only grow, so the rounds end.
 //!
 //! **A problem** ([`search`]). An order of two versions that closes a cycle with what is known forces the other one; this
 //! is repeated until nothing more is forced. What is left goes to a SAT solver with one variable for each open pair and
@@ -78,6 +78,7 @@ pub(super) fn decide(
             return Ok(());
         };
         if sets.is_empty() {
+            judged.settled = Some((question.need, order));
             let _ = write!(
                 judged.method,
                 "; an order of all versions that the model allows is the witness ({problems_met} sets of up to {largest} \
@@ -153,6 +154,7 @@ fn guess_only(question: &Question<'_>, ground: &Ground<'_>, judged: &mut Judged)
         );
         judged.doubt = Some(Reason::new("VERSION_ORDER_UNKNOWN", text));
     } else {
+        judged.settled = Some((Need::Single, question.order));
         judged.method.push_str("; a likely order of all versions is the witness");
     }
     Ok(())
@@ -226,7 +228,6 @@ impl Solved {
             let known = self.set_of[component[0] as usize];
             let repeated = known != NONE && component.iter().all(|txn| self.set_of[*txn as usize] == known);
             let mut set = component;
-            set.extend(readers_beside(index, &set));
             if repeated && !fresh.contains(&known) {
                 set = self.sets[known as usize].clone();
                 let lacking = lacking(index, &set);
@@ -251,26 +252,6 @@ impl Solved {
         let sets = fresh.into_iter().map(|number| self.sets[number as usize].clone());
         Some(sets.filter(|set| !set.is_empty()).collect())
     }
-}
-
-/// Who read what a set of transactions wrote, of the keys that more than one of them wrote: their places among the writers
-/// change with the order of the versions.
-fn readers_beside(index: &Index, set: &[u32]) -> Vec<u32> {
-    let columns = &index.columns;
-    let is_version = |mop: &usize| columns.is_write(*mop) && index.version(*mop) != NONE;
-    let mut written: Vec<(u32, u32)> = Vec::new();
-    for txn in set {
-        written.extend(columns.mops(*txn).filter(is_version).map(|mop| (columns.key[mop], mop as u32)));
-    }
-    written.sort_unstable();
-    let mut readers = Vec::new();
-    for writes in written.chunk_by(|a, b| a.0 == b.0).filter(|writes| writes.len() > 1) {
-        let reads = columns.of_key(writes[0].0).iter().map(|mop| *mop as usize);
-        let reads = reads.filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop));
-        let of_set = |mop: &usize| writes.binary_search_by_key(&index.write_of(*mop), |write| write.1).is_ok();
-        readers.extend(reads.filter(of_set).map(|mop| columns.txn[mop]));
-    }
-    readers
 }
 
 /// Who wrote what a set of transactions read, of the keys that it writes itself, and is not part of it.

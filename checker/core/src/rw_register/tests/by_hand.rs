@@ -31,7 +31,12 @@ fn reads_of_what_nobody_may_see() {
 #[test]
 fn transactions_that_contradict_themselves() {
     finds(&["p0 0..1 ok w1=1 r1=nil"], SER, "invalid", &["internal"]);
-    finds(&["p0 0..1 ok w1=1", "p1 2..3 ok r1=nil r1=1"], SER, "invalid", &["internal"]);
+    finds(
+        &["p0 0..1 ok w1=1", "p1 2..3 ok r1=nil r1=1"],
+        SER,
+        "invalid",
+        &["G-single-item", "fractured-read", "internal"],
+    );
     finds(&["p0 0..1 ok r1=1 w1=1"], RC, "invalid", &["future-read"]);
     let internal_elsewhere = ["p0 0..1 ok w1=1", "p1 2..3 ok w2=5 r2=5 r1=1 r1=1"];
     finds(&internal_elsewhere, SSER, "valid", &[]);
@@ -59,8 +64,8 @@ fn cycles_without_any_version_order() {
 #[test]
 fn cycles_through_the_initial_version() {
     let skew = ["p0 0..1 ok w1=1 w2=1", "p1 2..3 ok r1=1 r2=nil"];
-    finds(&skew, SI, "invalid", &["G-single-item"]);
-    finds(&skew, RC, "valid", &["G-single-item"]);
+    finds(&skew, SI, "invalid", &["G-single-item", "non-monotonic-read"]);
+    finds(&skew, RC, "valid", &["G-single-item", "non-monotonic-read"]);
     let fork = ["p0 0..4 ok w1=1", "p1 1..5 ok w2=1", "p2 2..6 ok r1=1 r2=nil", "p3 3..7 ok r1=nil r2=1"];
     finds(&fork, SI, "invalid", &["G-nonadjacent-item"]);
     let write_skew = ["p0 0..2 ok r1=nil w2=1", "p1 1..3 ok r2=nil w1=1"];
@@ -77,9 +82,9 @@ fn strict_serializability_implies_linearizable_keys() {
     finds(&stale, SER, "valid", &[]);
     // Both values are seen, then the first one again: whichever came first.
     let back = ["p0 0..20 ok w1=1", "p1 1..21 ok w1=2", "p2 2..3 ok r1=1", "p2 4..5 ok r1=2", "p2 6..7 ok r1=1"];
-    finds(&back, SSER, "invalid", &["G-single-item-realtime"]);
+    finds(&back, SSER, "invalid", &["G-single-item-realtime", "causal-violation-process"]);
     finds(&back, SER, "valid", &[]);
-    finds(&back, "strong-session-serializable", "invalid", &["G-single-item-process"]);
+    finds(&back, "strong-session-serializable", "invalid", &["G-single-item-process", "causal-violation-process"]);
     // A cycle of data alone, but the order of versions rests on real time: weaker models may have it otherwise.
     let skew = ["p0 0..1 ok w1=1", "p1 2..10 ok w1=2 w2=1", "p2 3..11 ok r2=1 r1=1"];
     let result = finds(&skew, SSER, "invalid", &["G-single-item-realtime"]);
@@ -143,4 +148,24 @@ fn what_cannot_be_judged() {
     assert_eq!(code(check(&sessions, &options(SSER))), unknown("NO_REAL_TIME_ORDER"));
     let assumed = Options { linearizable_keys: true, ..options(SER) };
     assert_eq!(code(check(&sessions, &assumed)), unknown("NO_REAL_TIME_ORDER"));
+}
+
+#[test]
+fn every_level_is_told_as_far_as_it_was_settled() {
+    let told = |lines: &[&str], model: &str| -> Vec<String> {
+        let result = check_as(lines, model);
+        let level = |level: &LevelVerdict| format!("{}: {}", level.name(), level.validity.name());
+        result.levels.iter().map(level).filter(|text| !text.ends_with(": valid")).collect()
+    };
+    let healthy = ["p0 0..10 ok w1=1", "p1 1..9 ok w1=2", "p2 11..12 ok r1=2"];
+    assert_eq!(told(&healthy, SSER), Vec::<String>::new());
+    let open = told(&healthy, RC);
+    assert!(
+        open.contains(&"serializable: unknown".to_owned()) && !open.contains(&"causal: unknown".to_owned()),
+        "{open:?}"
+    );
+    let skew = ["p0 0..2 ok r1=nil w2=1", "p1 1..3 ok r2=nil w1=1"];
+    let ruled_out = told(&skew, SSER);
+    assert!(ruled_out.contains(&"serializable: invalid".to_owned()), "{ruled_out:?}");
+    assert!(!ruled_out.iter().any(|text| text.starts_with("snapshot")), "{ruled_out:?}");
 }

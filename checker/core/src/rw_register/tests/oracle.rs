@@ -45,6 +45,8 @@ enum Assume {
 struct Txn {
     reads: BTreeMap<i64, Option<i64>>,
     writes: BTreeMap<i64, i64>,
+    /// Further reads of what others wrote.
+    again: Vec<(i64, i64)>,
 }
 
 /// Versions of a key and their writers, the first one first.
@@ -94,6 +96,12 @@ impl<'h> Judge<'h> {
                                 }
                                 Some(_) => judge.broken |= !state.contains_key(key),
                             }
+                        }
+                        if let Some(value) = value
+                            && state.contains_key(key)
+                            && !txn.writes.contains_key(key)
+                        {
+                            txn.again.push((*key, *value));
                         }
                         match state.insert(*key, *value) {
                             Some(expected) => judge.internal |= expected != *value,
@@ -195,6 +203,12 @@ impl<'h> Judge<'h> {
                 order[place + 1..].iter().for_each(|(_, later)| strong[*writer][*later] = true);
             }
             for (at, txn) in self.txns.iter().enumerate() {
+                for (_, value) in txn.again.iter().filter(|(again, _)| again == key) {
+                    let writer = order.iter().find(|version| version.0 == *value).map(|version| version.1);
+                    if let Some(writer) = writer.filter(|writer| *writer != at) {
+                        strong[writer][at] = true;
+                    }
+                }
                 let Some(seen) = txn.reads.get(key) else { continue };
                 let place = seen.and_then(|seen| order.iter().position(|version| version.0 == seen));
                 if let Some(place) = place {
@@ -242,7 +256,7 @@ fn permutations(left: Vec<(i64, usize)>, taken: &mut Vec<(i64, usize)>, found: &
 
 /// A history of a few transactions: executed one after the other in some order within their times, with some reads of the
 /// past and some changed afterwards.
-fn tiny(dice: &mut Dice) -> History {
+pub(super) fn tiny(dice: &mut Dice) -> History {
     let clients = 2 + dice.roll(3);
     let count = 2 + dice.roll(4);
     let keys = 1 + dice.roll(3);
@@ -320,7 +334,7 @@ fn tiny(dice: &mut Dice) -> History {
     History::new(ops).unwrap()
 }
 
-fn shown(history: &History) -> String {
+pub(super) fn shown(history: &History) -> String {
     let lines = history.ops().iter().map(|op| {
         format!("{} {}..{:?} {:?} {:?}", op.process, op.invoke_seq, op.complete_seq, op.outcome, words::mops(op))
     });
