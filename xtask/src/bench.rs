@@ -1,5 +1,8 @@
 //! Measurements, with what they were measured on.
 
+mod plot;
+mod transactions;
+
 use crate::{
     object, process,
     repo::{Repo, is_root},
@@ -41,14 +44,18 @@ const BENCHES: [Bench; 7] = [
 /// Flags of `bench`.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Which: packets, recording, history, list_append, linearizable; all by default
+    /// Which: packets, recording, history, list_append, linearizable, transactions; all by default
     names: Vec<String>,
 }
 
+/// Whole runs of the binary, beside the benches of the crates.
+const TRANSACTIONS: &str = "transactions";
+
 /// The task `bench`.
 pub(crate) fn run(repo: &Repo, args: &BenchArgs) -> Result<ExitCode> {
-    if let Some(unknown) = args.names.iter().find(|name| !BENCHES.iter().any(|bench| bench.name == *name)) {
-        let mut known: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+    let is_known = |name: &&String| *name == TRANSACTIONS || BENCHES.iter().any(|bench| bench.name == *name);
+    if let Some(unknown) = args.names.iter().find(|name| !is_known(name)) {
+        let mut known: Vec<&str> = BENCHES.iter().map(|bench| bench.name).chain([TRANSACTIONS]).collect();
         known.dedup();
         bail!("there is no bench {unknown}; there are {}", known.join(", "));
     }
@@ -88,6 +95,13 @@ pub(crate) fn run(repo: &Repo, args: &BenchArgs) -> Result<ExitCode> {
         command.env("FISSURE_BENCH_JSON", figures);
         tools.apply(&mut command)?;
         if !process::status(&mut command)?.success() {
+            failed += 1;
+        }
+    }
+    if args.names.is_empty() || args.names.iter().any(|name| name == TRANSACTIONS) {
+        println!("\n{TRANSACTIONS}: time and memory of `fissure check` over histories of transactions");
+        if let Err(error) = transactions::run(repo, &machine(), &results) {
+            println!("failed: {error:#}");
             failed += 1;
         }
     }
