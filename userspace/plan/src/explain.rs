@@ -81,18 +81,30 @@ fn explain_workload(workload: &WorkloadPlan, text: &mut String) {
             )
         }
         WorkloadKind::ListAppend(append) => {
-            let distribution = match append.key_distribution {
-                KeyDistribution::Exponential => "some of them hot",
-                KeyDistribution::Uniform => "all alike",
-            };
+            let distribution = distribution(append.key_distribution);
             write!(
                 text,
                 "transactions of {} to {} appends and reads over {} keys at a time ({distribution}), {} appends each",
                 append.txn_length_min, append.txn_length_max, append.keys, append.max_writes_per_key
             )
         }
+        WorkloadKind::RwRegister(registers) => {
+            let distribution = distribution(registers.key_distribution);
+            write!(
+                text,
+                "transactions of {} to {} writes and reads over {} keys at a time ({distribution}), {} writes each",
+                registers.txn_length_min, registers.txn_length_max, registers.keys, registers.max_writes_per_key
+            )
+        }
     };
     let _ = writeln!(text, "; judged as {}.", workload.model);
+}
+
+fn distribution(distribution: KeyDistribution) -> &'static str {
+    match distribution {
+        KeyDistribution::Exponential => "some of them hot",
+        KeyDistribution::Uniform => "all alike",
+    }
 }
 
 fn explain_faults(schedule: &Schedule, text: &mut String) {

@@ -3,8 +3,8 @@
 use crate::{
     fault_section::{self, Context},
     plan::{
-        CLIENTS_HOST, ClusterPlan, KeyDistribution, ListAppendPlan, Mix, Phases, Plan, Reads, RegisterPlan, Selector,
-        Values, WorkloadKind, WorkloadPlan,
+        CLIENTS_HOST, ClusterPlan, KeyDistribution, ListAppendPlan, Mix, Phases, Plan, Reads, RegisterPlan,
+        RwRegisterPlan, Selector, Values, WorkloadKind, WorkloadPlan,
     },
     problem::{Code, Problem, Problems, position},
     quantity::Rate,
@@ -230,10 +230,11 @@ fn workloads(item: &Item, node_count: usize, problems: &mut Problems) -> Vec<Wor
 enum Kind {
     Register,
     ListAppend,
+    RwRegister,
 }
 
 fn workload(mut section: Section, node_count: usize, problems: &mut Problems) -> Option<WorkloadPlan> {
-    let kinds = [("register", Kind::Register), ("list-append", Kind::ListAppend)];
+    let kinds = [("register", Kind::Register), ("list-append", Kind::ListAppend), ("rw-register", Kind::RwRegister)];
     let kind =
         section.require("kind", "kind = \"register\"", problems).and_then(|item| table::word(&item, &kinds, problems));
     let name = section.take("name").and_then(|item| workload_name(&item, problems));
@@ -248,6 +249,7 @@ fn workload(mut section: Section, node_count: usize, problems: &mut Problems) ->
     let kind = match kind? {
         Kind::Register => WorkloadKind::Register(register(&mut section, problems)),
         Kind::ListAppend => WorkloadKind::ListAppend(list_append(&mut section, problems)),
+        Kind::RwRegister => WorkloadKind::RwRegister(rw_register(&mut section, problems)),
     };
     refuse_foreign_keys(&mut section, &kind, problems);
     section.finish(problems);
@@ -361,15 +363,33 @@ fn list_append(section: &mut Section, problems: &mut Problems) -> ListAppendPlan
     }
 }
 
+fn rw_register(section: &mut Section, problems: &mut Problems) -> RwRegisterPlan {
+    let ListAppendPlan { keys, max_writes_per_key, txn_length_min, txn_length_max, key_distribution } =
+        list_append(section, problems);
+    let mut assumed = |key| section.take(key).and_then(|item| table::boolean(&item, problems)).unwrap_or(false);
+    RwRegisterPlan {
+        keys,
+        max_writes_per_key,
+        txn_length_min,
+        txn_length_max,
+        key_distribution,
+        wfr_keys: assumed("wfr_keys"),
+        sequential_keys: assumed("sequential_keys"),
+        linearizable_keys: assumed("linearizable_keys"),
+    }
+}
+
 /// Options that exist, but for the other kind of workload, deserve a better answer than "unknown".
 fn refuse_foreign_keys(section: &mut Section, kind: &WorkloadKind, problems: &mut Problems) {
-    let (foreign, owner): (&[&'static str], _) = match kind {
-        WorkloadKind::Register(_) => {
-            (&["max_writes_per_key", "min_txn_length", "max_txn_length", "key_distribution"], "list-append")
-        }
-        WorkloadKind::ListAppend(_) => (&["ops_per_key", "values", "mix"], "register"),
+    const TXN: [&str; 4] = ["max_writes_per_key", "min_txn_length", "max_txn_length", "key_distribution"];
+    const SINGLE: [&str; 3] = ["ops_per_key", "values", "mix"];
+    const ASSUMED: [&str; 3] = ["wfr_keys", "sequential_keys", "linearizable_keys"];
+    let foreign: &[(&[&'static str], &str)] = match kind {
+        WorkloadKind::Register(_) => &[(&TXN, "list-append"), (&ASSUMED, "rw-register")],
+        WorkloadKind::ListAppend(_) => &[(&SINGLE, "register"), (&ASSUMED, "rw-register")],
+        WorkloadKind::RwRegister(_) => &[(&SINGLE, "register")],
     };
-    for key in foreign.iter().copied() {
+    for (key, owner) in foreign.iter().flat_map(|(keys, owner)| keys.iter().map(move |key| (*key, owner))) {
         // Asked for only where present, so that suggestions name the keys of this kind alone.
         if section.has_none_of(&[key]) {
             continue;

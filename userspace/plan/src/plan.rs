@@ -73,6 +73,8 @@ pub enum WorkloadKind {
     Register(RegisterPlan),
     /// Transactions that append to lists and read them.
     ListAppend(ListAppendPlan),
+    /// Transactions that write registers and read them.
+    RwRegister(RwRegisterPlan),
 }
 
 impl WorkloadKind {
@@ -82,6 +84,7 @@ impl WorkloadKind {
         match self {
             WorkloadKind::Register(_) => "register",
             WorkloadKind::ListAppend(_) => "list-append",
+            WorkloadKind::RwRegister(_) => "rw-register",
         }
     }
 
@@ -90,7 +93,7 @@ impl WorkloadKind {
     pub fn models(&self) -> &'static [&'static str] {
         match self {
             WorkloadKind::Register(_) => &["linearizable"],
-            WorkloadKind::ListAppend(_) => &[
+            WorkloadKind::ListAppend(_) | WorkloadKind::RwRegister(_) => &[
                 "strict-serializable",
                 "strong-session-serializable",
                 "serializable",
@@ -150,6 +153,27 @@ pub struct ListAppendPlan {
     pub txn_length_max: usize,
     /// How often each of the keys is chosen.
     pub key_distribution: KeyDistribution,
+}
+
+/// Options of `rw-register`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RwRegisterPlan {
+    /// Keys in use at a time.
+    pub keys: u64,
+    /// Writes after which a key is retired and a new one taken.
+    pub max_writes_per_key: u64,
+    /// Fewest micro-operations of a transaction.
+    pub txn_length_min: usize,
+    /// Most micro-operations of a transaction.
+    pub txn_length_max: usize,
+    /// How often each of the keys is chosen.
+    pub key_distribution: KeyDistribution,
+    /// The judge may rely on: who reads one version of a key and writes another makes it from the first.
+    pub wfr_keys: bool,
+    /// The judge may rely on: each key by itself is sequentially consistent.
+    pub sequential_keys: bool,
+    /// The judge may rely on: each key by itself is linearizable.
+    pub linearizable_keys: bool,
 }
 
 /// How often each of the keys in use is chosen.

@@ -163,6 +163,43 @@ drop = "all"
 }
 
 #[test]
+fn transactions_over_registers_have_options_of_their_own() {
+    let source = |more: &str| {
+        format!(
+            "name = \"r\"\n[cluster]\ntarget = \"demo\"\nnodes = 3\n[[workload]]\nkind = \"rw-register\"\n{more}\n[run]\nfaults = \"9s\"\n"
+        )
+    };
+    let right =
+        source("keys = 3\nmax_txn_length = 2\nwfr_keys = true\nlinearizable_keys = true\nmodel = \"serializable\"");
+    let (plan, problems) = fissure_plan::parse(&right);
+    assert!(problems.is_empty());
+    let workload = &plan.expect("no problems").workloads[0];
+    assert_eq!((workload.name.as_str(), workload.model.as_str()), ("rw-register", "serializable"));
+    let fissure_plan::WorkloadKind::RwRegister(plan) = &workload.kind else { panic!("{:?}", workload.kind) };
+    assert_eq!((plan.keys, plan.txn_length_max, plan.max_writes_per_key), (3, 2, 64));
+    assert_eq!((plan.wfr_keys, plan.sequential_keys, plan.linearizable_keys), (true, false, true));
+    check(
+        &source("mix = { read = 1, write = 1, cas = 0 }\nsequential_keys = 1"),
+        expect![[r#"
+        PLAN012 s.toml:7:1: `mix` means nothing to a `rw-register` workload
+          7 | mix = { read = 1, write = 1, cas = 0 }
+            | ^^^ only for `register`
+        PLAN004 s.toml:8:19: `sequential_keys` must be true or false, not an integer
+          8 | sequential_keys = 1
+            |                   ^ an integer
+    "#]],
+    );
+    check(
+        "name = \"r\"\n[cluster]\ntarget = \"demo\"\nnodes = 3\n[[workload]]\nkind = \"list-append\"\nwfr_keys = true\n[run]\nfaults = \"9s\"\n",
+        expect![[r#"
+            PLAN012 s.toml:7:1: `wfr_keys` means nothing to a `list-append` workload
+              7 | wfr_keys = true
+                | ^^^^^^^^ only for `rw-register`
+        "#]],
+    );
+}
+
+#[test]
 fn nodes_times_and_selectors_are_checked_against_the_rest() {
     let source = r#"name = "checked"
 [cluster]

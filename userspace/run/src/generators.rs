@@ -1,7 +1,7 @@
 //! From a planned workload to its generators.
 
 use fissure_plan::plan::{self, WorkloadKind, WorkloadPlan};
-use fissure_suite::{KeyDistribution, Kind, ListAppendOptions, Mix, Rate, RegisterOptions, Values};
+use fissure_suite::{KeyDistribution, Kind, ListAppendOptions, Mix, Rate, RegisterOptions, RwRegisterOptions, Values};
 
 /// The generator of the run and that of the final reads; each workload of a run draws from a stream of its own.
 #[must_use]
@@ -9,6 +9,7 @@ pub fn of(plan: &WorkloadPlan, node_count: usize, seed: u64, index: usize) -> fi
     let kind = match &plan.kind {
         WorkloadKind::Register(register) => Kind::Register(register_options(register, node_count, plan.concurrency)),
         WorkloadKind::ListAppend(list_append) => Kind::ListAppend(list_append_options(list_append)),
+        WorkloadKind::RwRegister(registers) => Kind::RwRegister(rw_register_options(registers)),
     };
     let rate = plan.rate.map(|rate| Rate { count: rate.count, per_ns: rate.per_ns });
     fissure_suite::workload(&kind, rate, seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
@@ -34,10 +35,24 @@ fn list_append_options(list_append: &plan::ListAppendPlan) -> ListAppendOptions 
         max_writes_per_key: list_append.max_writes_per_key,
         txn_length_min: list_append.txn_length_min,
         txn_length_max: list_append.txn_length_max,
-        key_distribution: match list_append.key_distribution {
-            plan::KeyDistribution::Exponential => KeyDistribution::Exponential,
-            plan::KeyDistribution::Uniform => KeyDistribution::Uniform,
-        },
+        key_distribution: key_distribution(list_append.key_distribution),
+    }
+}
+
+fn rw_register_options(registers: &plan::RwRegisterPlan) -> RwRegisterOptions {
+    RwRegisterOptions {
+        keys: usize::try_from(registers.keys).unwrap_or(usize::MAX),
+        max_writes_per_key: registers.max_writes_per_key,
+        txn_length_min: registers.txn_length_min,
+        txn_length_max: registers.txn_length_max,
+        key_distribution: key_distribution(registers.key_distribution),
+    }
+}
+
+fn key_distribution(planned: plan::KeyDistribution) -> KeyDistribution {
+    match planned {
+        plan::KeyDistribution::Exponential => KeyDistribution::Exponential,
+        plan::KeyDistribution::Uniform => KeyDistribution::Uniform,
     }
 }
 

@@ -31,7 +31,7 @@ fn read_key(call: &Call) -> Option<i64> {
     match call {
         Call::Read { key, .. } => Some(*key),
         Call::Txn(mops) => match mops.as_slice() {
-            [Mop::ReadList { key, .. }] => Some(*key),
+            [Mop::ReadList { key, .. } | Mop::Read { key, .. }] => Some(*key),
             _ => None,
         },
         _ => None,

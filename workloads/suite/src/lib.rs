@@ -1,4 +1,4 @@
-//! The workloads: register, list-append.
+//! The workloads: register, list-append, rw-register.
 //!
 //! One module per workload, each with two generators that share what they know: the one of the run, and the one of the
 //! end, which reads every key that the first has used. [`workload`] makes the pair from options.
@@ -17,10 +17,14 @@ mod final_reads;
 pub mod list_append;
 pub mod pace;
 pub mod register;
+pub mod rw_register;
+mod txn_keys;
 
-pub use list_append::{KeyDistribution, ListAppendOptions};
+pub use list_append::ListAppendOptions;
 pub use pace::{Limit, Rate, Staggered, TimeLimit};
 pub use register::{Mix, RegisterOptions, Values};
+pub use rw_register::RwRegisterOptions;
+pub use txn_keys::KeyDistribution;
 
 use fissure_workloads::Generator;
 
@@ -31,6 +35,8 @@ pub enum Kind {
     Register(RegisterOptions),
     /// Transactions that append to lists and read them.
     ListAppend(ListAppendOptions),
+    /// Transactions that write registers and read them.
+    RwRegister(RwRegisterOptions),
 }
 
 /// A workload's two generators.
@@ -53,6 +59,11 @@ pub fn workload(kind: &Kind, rate: Option<Rate>, seed: u64) -> Workload {
         }
         Kind::ListAppend(options) => {
             let main = list_append::ListAppend::new(options.clone(), seed);
+            let last = main.final_reads();
+            Workload { generator: paced(main, rate, seed), final_generator: Box::new(last) }
+        }
+        Kind::RwRegister(options) => {
+            let main = rw_register::RwRegister::new(options.clone(), seed);
             let last = main.final_reads();
             Workload { generator: paced(main, rate, seed), final_generator: Box::new(last) }
         }

@@ -3,10 +3,11 @@
 use fissure_checker::{
     CheckResult, History, Validity, linearizable, list_append,
     op::{Call, Mop, Outcome},
+    rw_register,
 };
 use fissure_suite::{
-    KeyDistribution, Kind, Limit, ListAppendOptions, Mix, Rate, RegisterOptions, Staggered, TimeLimit, Values,
-    list_append::ListAppend, register::Register, workload,
+    KeyDistribution, Kind, Limit, ListAppendOptions, Mix, Rate, RegisterOptions, RwRegisterOptions, Staggered,
+    TimeLimit, Values, list_append::ListAppend, register::Register, workload,
 };
 use fissure_workloads::{
     Generator, Next, Worker,
@@ -38,6 +39,10 @@ fn check_register(history: &History) -> CheckResult {
 
 fn check_lists(history: &History) -> CheckResult {
     list_append::check(history, &list_append::Options::default())
+}
+
+fn check_txn_registers(history: &History) -> CheckResult {
+    rw_register::check(history, &rw_register::Options { linearizable_keys: true, ..rw_register::Options::default() })
 }
 
 fn assert_valid(result: &CheckResult) {
@@ -140,6 +145,22 @@ fn a_perfect_store_is_strict_serializable() {
 }
 
 #[test]
+fn registers_of_a_perfect_store_are_strict_serializable_and_forgotten_writes_are_found() {
+    let kind = Kind::RwRegister(RwRegisterOptions::default());
+    for (fail_ppm, info_ppm) in [(0, 0), (20_000, 5_000)] {
+        let result = check_txn_registers(&simulate(
+            &kind,
+            PerfectStore::default(),
+            Options { fail_ppm, info_ppm, ..Options::default() },
+        ));
+        assert_valid(&result);
+        assert!(result.reads_checked > 500, "{}", result.evidence);
+    }
+    let result = check_txn_registers(&simulate(&kind, ForgetfulStore::default(), Options::default()));
+    assert!(result.is_invalid(), "{:?}", result.verdict);
+}
+
+#[test]
 fn forgotten_appends_are_found() {
     let kind = Kind::ListAppend(ListAppendOptions::default());
     let result = check_lists(&simulate(&kind, ForgetfulStore::default(), Options::default()));
@@ -152,6 +173,7 @@ fn every_key_is_read_at_the_end() {
     for (kind, name) in [
         (register(RegisterOptions { ops_per_key: 50, ..RegisterOptions::default() }), "register"),
         (Kind::ListAppend(ListAppendOptions { max_writes_per_key: 20, ..ListAppendOptions::default() }), "list-append"),
+        (Kind::RwRegister(RwRegisterOptions { max_writes_per_key: 20, ..RwRegisterOptions::default() }), "rw-register"),
     ] {
         let mut made = workload(&kind, Some(RATE), 1);
         let mut simulation = Simulation::new(PerfectStore::default(), lossy.clone());
@@ -166,7 +188,11 @@ fn every_key_is_read_at_the_end() {
             after.iter().filter(|op| op.outcome == Outcome::Ok).flat_map(|op| keys(&op.call)).collect();
         assert!(used.len() > 20, "{name}: {} keys", used.len());
         assert_eq!(used.difference(&read).next(), None, "{name}");
-        let writes = after.iter().filter(|op| op.call.f() == "write" || op.call.f() == "cas").count();
+        let writes_something = |call: &Call| match call {
+            Call::Txn(mops) => mops.iter().any(|mop| matches!(mop, Mop::Append { .. } | Mop::Write { .. })),
+            call => ["write", "cas"].contains(&call.f()),
+        };
+        let writes = after.iter().filter(|op| writes_something(&op.call)).count();
         assert_eq!(writes, 0, "{name}: the end only reads");
         assert!(after.len() < 2 * read.len(), "{name}: reads are repeated only if they failed");
     }
@@ -213,18 +239,23 @@ fn written_values_are_unique_per_key() {
             assert!(written.insert((key, value)), "{value} written twice to {key}");
         }
     }
-    let lists = simulate(&Kind::ListAppend(ListAppendOptions::default()), PerfectStore::default(), options);
-    let mut appended: BTreeMap<i64, i64> = BTreeMap::new();
-    for op in lists.ops() {
-        let Call::Txn(mops) = &op.call else { panic!("not a transaction") };
-        for mop in mops {
-            if let Mop::Append { key, value } = mop {
-                let last = appended.insert(*key, *value).unwrap_or(0);
-                assert_eq!(*value, last + 1, "values of key {key} count up in the order of asking");
+    let lists = Kind::ListAppend(ListAppendOptions::default());
+    let registers = Kind::RwRegister(RwRegisterOptions::default());
+    for (kind, is_list) in [(lists, true), (registers, false)] {
+        let history = simulate(&kind, PerfectStore::default(), options.clone());
+        let mut written: BTreeMap<i64, i64> = BTreeMap::new();
+        for op in history.ops() {
+            let Call::Txn(mops) = &op.call else { panic!("not a transaction") };
+            for mop in mops {
+                assert_eq!(is_list, matches!(mop, Mop::Append { .. } | Mop::ReadList { .. }), "{mop:?}");
+                if let Mop::Append { key, value } | Mop::Write { key, value } = mop {
+                    let last = written.insert(*key, *value).unwrap_or(0);
+                    assert_eq!(*value, last + 1, "values of key {key} count up in the order of asking");
+                }
             }
         }
+        assert!(written.len() > 20 && written.values().all(|count| *count <= 64), "a key is retired after 64 writes");
     }
-    assert!(appended.values().all(|count| *count <= 64), "a key is retired after 64 appends");
 }
 
 #[test]
