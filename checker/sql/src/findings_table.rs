@@ -1,8 +1,8 @@
-//! The table `findings` over the runs of a session. The files are read when a query asks for them, those of the runs that
-//! it wants only, and then kept.
+//! The tables of what the checkers said, over the runs of a session. The files are read when a query asks for them, those
+//! of the runs that it wants only, and then kept, for all of the tables.
 
 use crate::error::SqlError;
-use crate::findings;
+use crate::findings::{self, Said};
 use crate::objects;
 use crate::run::Run;
 use crate::runs::Runs;
@@ -22,37 +22,50 @@ use std::sync::{Arc, OnceLock};
 /// Files that are read at the same time.
 const READ_AT_ONCE: usize = 16;
 
-/// The findings of all runs.
+/// What one run's file says, in the order of [`Said::ALL`]; `None` if the run was not judged.
+type Read = Option<[RecordBatch; 4]>;
+
+/// One of the tables over all runs.
 #[derive(Debug)]
 pub(crate) struct FindingsTable {
     runs: Arc<Runs>,
+    said: Said,
     schema: SchemaRef,
-    /// The findings of each run that were read so far; without the run columns.
-    read: Vec<OnceLock<Option<RecordBatch>>>,
+    /// What was read so far of each run; without the run columns.
+    read: Arc<Vec<OnceLock<Read>>>,
 }
 
 impl FindingsTable {
-    pub(crate) fn new(runs: &Arc<Runs>) -> Self {
-        let findings = findings::schema();
-        let columns = runs.columns().into_iter().chain(findings.fields().iter().cloned());
-        let schema = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
-        let read = runs.all.iter().map(|_| OnceLock::new()).collect();
-        Self { runs: Arc::clone(runs), schema, read }
+    /// All of the tables, which share what they read.
+    pub(crate) fn all(runs: &Arc<Runs>) -> [Self; 4] {
+        let read: Arc<Vec<OnceLock<Read>>> = Arc::new(runs.all.iter().map(|_| OnceLock::new()).collect());
+        Said::ALL.map(|said| {
+            let own = said.schema();
+            let columns = runs.columns().into_iter().chain(own.fields().iter().cloned());
+            let schema = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
+            Self { runs: Arc::clone(runs), said, schema, read: Arc::clone(&read) }
+        })
     }
 
-    /// The findings of one run; `None` if it was not judged.
+    /// Which one it is.
+    pub(crate) fn said(&self) -> Said {
+        self.said
+    }
+
+    /// The rows of one run; `None` if it was not judged.
     ///
     /// # Errors
     /// If its file cannot be read or understood.
     pub(crate) async fn of(&self, run: usize) -> Result<Option<RecordBatch>, SqlError> {
+        let mine = |read: &Read| read.as_ref().map(|tables| tables[self.said as usize].clone());
         if let Some(read) = self.read[run].get() {
-            return Ok(read.clone());
+            return Ok(mine(read));
         }
         let read = read(&self.runs.all[run]).await?;
-        Ok(self.read[run].get_or_init(|| read).clone())
+        Ok(mine(self.read[run].get_or_init(|| read)))
     }
 
-    /// The findings of one run with the run columns.
+    /// The rows of one run with the run columns.
     async fn rows(&self, run: usize) -> Result<Option<RecordBatch>> {
         let found = match self.of(run).await {
             Ok(found) => found,
@@ -70,7 +83,7 @@ impl FindingsTable {
     }
 }
 
-async fn read(run: &Run) -> Result<Option<RecordBatch>, SqlError> {
+async fn read(run: &Run) -> Result<Read, SqlError> {
     let Some(results) = &run.results else { return Ok(None) };
     let path = format!("{}/{}", run.path.trim_end_matches('/'), findings::RESULTS_FILE);
     let bytes = match run.store.read(results).await {

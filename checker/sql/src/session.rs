@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, Interrupt};
 use crate::error::{Known, SqlError};
+use crate::findings::Said;
 use crate::findings_table::FindingsTable;
 use crate::limits::{Limits, Spill};
 use crate::objects::Store;
@@ -350,7 +351,8 @@ impl Session {
     }
 
     fn register_findings(&mut self) -> Result<(), SqlError> {
-        let findings = FindingsTable::new(&self.runs);
+        let tables = FindingsTable::all(&self.runs);
+        let [findings, ..] = &tables;
         if !self.runs.many && !self.runs.all.is_empty() {
             // What is wrong with the results of a single run is said at once.
             let judged = self.block_on(findings.of(0))?;
@@ -360,7 +362,9 @@ impl Session {
                 );
             }
         }
-        self.context.register_table("findings", Arc::new(findings)).map_err(|error| internal(&error))?;
+        for table in tables {
+            self.context.register_table(table.said().name(), Arc::new(table)).map_err(|error| internal(&error))?;
+        }
         Ok(())
     }
 
@@ -381,8 +385,10 @@ impl Session {
             })?;
             self.relate(view.name, "view", view.description, &schema);
         }
-        let findings = self.block_on(self.schema_of("findings"))?;
-        self.relate("findings", "view", "what the checkers found, from results.json", &findings);
+        for said in Said::ALL {
+            let schema = self.block_on(self.schema_of(said.name()))?;
+            self.relate(said.name(), "view", said.description(), &schema);
+        }
         Ok(())
     }
 

@@ -65,7 +65,20 @@ fn what_only_looks_is_allowed() {
     let tables = Table::ALL.map(Table::name);
     assert_eq!(
         names,
-        [tables.as_slice(), &["runs", "ops_during_fault", "op_injections", "latency", "findings"]].concat()
+        [
+            tables.as_slice(),
+            &[
+                "runs",
+                "ops_during_fault",
+                "op_injections",
+                "latency",
+                "findings",
+                "finding_ops",
+                "finding_edges",
+                "levels"
+            ]
+        ]
+        .concat()
     );
     let ops = &session.relations()[0];
     let mops = ops.columns.iter().find(|column| column.name == "mops").unwrap();
@@ -137,7 +150,7 @@ fn a_wrong_name_is_said_with_the_one_that_was_meant() {
               |
             1 | select * from xyz
               |               ^^^
-            tables and views: ops, faults, injections, connections, nodes, clocks, names, runs, ops_during_fault, op_injections, latency, findings
+            tables and views: ops, faults, injections, connections, nodes, clocks, names, runs, ops_during_fault, op_injections, latency, findings, finding_ops, finding_edges, levels
         "#]],
     );
     says(

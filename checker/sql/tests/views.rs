@@ -103,6 +103,48 @@ fn findings_come_from_the_results() {
 }
 
 #[test]
+fn what_the_checkers_said_is_rows() {
+    let run = SmallRun::sealed();
+    let results = r#"{"verdict": "invalid", "checks": [{"checker": "list-append", "levels": [
+        {"model": "read-committed", "valid": true, "witness": null, "assumed": ["values are unique"]},
+        {"model": "serializable", "valid": false, "witness": "G-single-item-0", "assumed": []},
+        {"model": "strict-serializable", "valid": "unknown", "witness": null, "assumed": ["no clock"]}]},
+        {"checker": "linearizable-register"}],
+      "findings": [{"id": "G-single-item-0", "checker": "list-append", "anomaly": "G-single-item", "summary": "s", "key": null,
+        "explanation": ["Let:", "  T1 = operation 2, …", "  T2 = operation 0, …", "Then:"], "ops": [2, 0, 1], "cycle": [
+        {"from": 2, "to": 0, "kind": "rw", "key": 7, "value": null, "value_next": 3},
+        {"from": 0, "to": 2, "kind": "wr", "key": 8, "value": 4, "value_next": 4}]}]}"#;
+    std::fs::write(run.dir.file("results.json"), results).unwrap();
+    let session = run.open();
+    expect![[r#"
+        id,checker,place,name,op_id
+        G-single-item-0,list-append,1,T1,2
+        G-single-item-0,list-append,2,T2,0
+        G-single-item-0,list-append,3,,1
+    "#]]
+    .assert_eq(&lines(&session, "select * from finding_ops order by place"));
+    expect![[r#"
+        id,checker,place,from_op,to_op,kind,key,value,value_next
+        G-single-item-0,list-append,1,2,0,rw,7,,3
+        G-single-item-0,list-append,2,0,2,wr,8,4,4
+    "#]]
+    .assert_eq(&lines(&session, "select * from finding_edges order by place"));
+    expect![[r#"
+        checker,level,verdict,witness,assumed
+        list-append,read-committed,valid,,[values are unique]
+        list-append,serializable,invalid,G-single-item-0,[]
+        list-append,strict-serializable,unknown,,[no clock]
+    "#]]
+    .assert_eq(&lines(&session, "select * from levels order by level"));
+    // Results of earlier versions have neither; a run that was not judged has none of it.
+    std::fs::write(run.dir.file("results.json"), r#"{"findings": []}"#).unwrap();
+    let session = run.open();
+    for table in ["findings", "finding_ops", "finding_edges", "levels"] {
+        assert_eq!(lines(&session, &format!("select count(*) as n from {table}")), "n\n0\n", "{table}");
+    }
+}
+
+#[test]
 fn op_injections_is_a_join_on_intervals_and_equality() {
     let run = SmallRun::sealed();
     let batches = run.open().query("explain select * from op_injections").unwrap();

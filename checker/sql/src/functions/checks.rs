@@ -1,4 +1,4 @@
-//! Table functions that run checkers: `check_append(model)` and `linearizable('register')`.
+//! Table functions that run checkers: `check_append(model)`, `check_register(model, …)` and `linearizable('register')`.
 //!
 //! The run is read and judged when the question is planned, on a thread of its own, in memory: what `fissure check` does,
 //! with findings as rows. It must be on this machine. A run without findings has one row, with the verdict alone.
@@ -11,7 +11,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
+use datafusion::common::{exec_datafusion_err, exec_err, plan_datafusion_err, plan_err};
 use datafusion::datasource::{MemTable, TableType};
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
@@ -19,16 +19,22 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use fissure_checker::consistency::Model;
-use fissure_checker::{Call, CheckResult, History, Operation, linearizable, list_append};
+use fissure_checker::{Call, CheckResult, History, Mop, Operation, linearizable, list_append, rw_register};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The functions.
-pub(crate) const ALL: [TableFunctionDoc; 2] = [
+pub(crate) const ALL: [TableFunctionDoc; 3] = [
     TableFunctionDoc {
         name: "check_append",
         usage: "check_append('strict-serializable')",
         description: "judges the transactions over lists against a model: verdict and findings",
+        takes_run: true,
+    },
+    TableFunctionDoc {
+        name: "check_register",
+        usage: "check_register('strict-serializable', 'linearizable-keys', …)",
+        description: "judges the transactions over registers against a model, with what is assumed of their versions",
         takes_run: true,
     },
     TableFunctionDoc {
@@ -53,10 +59,28 @@ struct Check {
 }
 
 /// What is to be judged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Judge {
     Append(Model),
+    Register(Box<rw_register::Options>),
     Registers,
+}
+
+/// What can be assumed of the versions of registers.
+const ASSUMPTIONS: &str = "'wfr-keys', 'sequential-keys', 'linearizable-keys'";
+
+/// Options from a model and the names of assumptions.
+fn register_options(model: Model, assumptions: &[String]) -> Result<rw_register::Options> {
+    let mut options = rw_register::Options { model, ..Default::default() };
+    for assumption in assumptions {
+        match assumption.as_str() {
+            "wfr-keys" => options.wfr_keys = true,
+            "sequential-keys" => options.sequential_keys = true,
+            "linearizable-keys" => options.linearizable_keys = true,
+            _ => return plan_err!("`{assumption}` cannot be assumed, one of {ASSUMPTIONS} can"),
+        }
+    }
+    Ok(options)
 }
 
 impl TableFunctionImpl for Check {
@@ -68,14 +92,17 @@ impl TableFunctionImpl for Check {
         };
         let skip = usize::from(self.many);
         let all = Arguments { values: args.exprs(), usage: &usage };
-        all.count(1 + skip, 1 + skip)?;
+        let more = if self.doc.name == "check_register" { 3 } else { 0 };
+        all.count(1 + skip, 1 + skip + more)?;
         let run = if self.many { Some(all.text(0)?) } else { None };
         let what = all.text(skip)?;
+        let model = || Model::parse(&what).map_err(|error| plan_datafusion_err!("{error}"));
         let judge = match self.doc.name {
-            "check_append" => match Model::parse(&what) {
-                Ok(model) => Judge::Append(model),
-                Err(error) => return plan_err!("{error}"),
-            },
+            "check_append" => Judge::Append(model()?),
+            "check_register" => {
+                let assumptions = (skip + 1..all.values.len()).map(|at| all.text(at)).collect::<Result<Vec<_>>>()?;
+                Judge::Register(Box::new(register_options(model()?, &assumptions)?))
+            }
             _ if what == "register" => Judge::Registers,
             _ => return plan_err!("`{what}` is not known here: {usage}"),
         };
@@ -123,8 +150,8 @@ impl TableProvider for Judged {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (path, judge) = (self.path(state).await?, self.judge);
-        let judged = tokio::task::spawn_blocking(move || judged(&path, judge)).await;
+        let (path, judge) = (self.path(state).await?, self.judge.clone());
+        let judged = tokio::task::spawn_blocking(move || judged(&path, &judge)).await;
         // A checker that panics has no verdict.
         let result = judged.map_err(|error| exec_datafusion_err!("the checker failed: {error}"))??;
         let table = MemTable::try_new(schema(), vec![vec![batch(&result)?]])?;
@@ -153,17 +180,31 @@ impl Judged {
     }
 }
 
-fn judged(path: &Path, judge: Judge) -> Result<CheckResult> {
+fn judged(path: &Path, judge: &Judge) -> Result<CheckResult> {
     let history = fissure_history::read_history(path).map_err(|error| exec_datafusion_err!("{error}"))?.history;
-    let is_transaction = |op: &Operation| matches!(op.call, Call::Txn(_));
+    // A transaction over both kinds of objects goes to either checker, which says that it does not know them.
+    let of_lists = |mop: &Mop| matches!(mop, Mop::Append { .. } | Mop::ReadList { .. });
+    let of_registers = |mop: &Mop| matches!(mop, Mop::Write { .. } | Mop::Read { .. });
+    let over_lists = |op: &Operation| match &op.call {
+        Call::Txn(mops) => mops.is_empty() || !mops.iter().all(of_registers),
+        _ => false,
+    };
+    let over_registers = |op: &Operation| match &op.call {
+        Call::Txn(mops) => mops.is_empty() || !mops.iter().all(of_lists),
+        _ => false,
+    };
     let is_register = |op: &Operation| matches!(op.call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
     let some = |history: History, kind: &str| {
         if history.ops().is_empty() { exec_err!("the run has no {kind}: nothing would be judged") } else { Ok(history) }
     };
     Ok(match judge {
         Judge::Append(model) => {
-            let history = some(history.only(is_transaction), "transactions")?;
-            list_append::check(&history, &list_append::Options { model, ..Default::default() })
+            let history = some(history.only(over_lists), "transactions over lists")?;
+            list_append::check(&history, &list_append::Options { model: *model, ..Default::default() })
+        }
+        Judge::Register(options) => {
+            let history = some(history.only(over_registers), "transactions over registers")?;
+            rw_register::check(&history, options)
         }
         Judge::Registers => {
             let history = some(history.only(is_register), "operations on registers")?;

@@ -149,10 +149,24 @@ fn results(verdict: &str, stale: Option<Stale>, transactions: bool) -> String {
     } else {
         ("L-0", "linearizable-register", "nonlinearizable")
     };
+    let (cycle, levels) = if transactions { (cycle(read, missed, key), LEVELS) } else { (String::new(), "") };
     format!(
-        r#"{{"schema_version": 1, "verdict": "{verdict}", "findings": [{{"id": "{id}", "checker": "{checker}",
+        r#"{{"schema_version": 1, "verdict": "{verdict}", "checks": [{{"checker": "{checker}", "levels": [{levels}]}}],
+        "findings": [{{"id": "{id}", "checker": "{checker}",
         "anomaly": "{anomaly}", "summary": "operation {read} did not see what operation {missed} wrote to key {key}",
-        "explanation": [], "key": {key}, "ops": [{missed}, {read}], "cycle": []}}]}}"#
+        "explanation": [], "key": {key}, "ops": [{missed}, {read}], "cycle": [{cycle}]}}]}}"#
+    )
+}
+
+/// What the answers at some levels look like.
+const LEVELS: &str = r#"{"model": "serializable", "valid": true, "witness": null, "assumed": ["a value is appended once"]},
+    {"model": "strict-serializable", "valid": false, "witness": "G-single-realtime-0", "assumed": []}"#;
+
+/// A read that missed what had been written before it began.
+fn cycle(read: u64, missed: u64, key: i64) -> String {
+    format!(
+        r#"{{"from": {read}, "to": {missed}, "kind": "rw", "key": {key}, "value": null, "value_next": null}},
+        {{"from": {missed}, "to": {read}, "kind": "realtime", "key": null, "value": null, "value_next": null}}"#
     )
 }
 
