@@ -4,12 +4,15 @@
 //! run that ended early make the verdict `unknown`, never `valid`.
 
 use crate::exit::Failure;
-use fissure_checker::{Call, CheckResult, Finding, History, Operation, Reason, Verdict, linearizable, list_append};
+use crate::judging::Judging;
+use fissure_checker::{CheckResult, Finding, History, Operation, Reason, Verdict};
+use fissure_history::check::{Checked, Memory};
 use fissure_history::rows::{ConnectionRow, FaultRow, InjectionRow, NodeRow};
 use fissure_history::{Manifest, RunDir, read};
-use fissure_plan::{Plan, WorkloadKind};
+use fissure_plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Packets kept for one finding; all are counted.
@@ -25,6 +28,8 @@ pub(crate) struct Analysis {
     pub(crate) history: History,
     /// Phase of each operation, by `op_id`.
     pub(crate) phases: Vec<Arc<str>>,
+    /// How they were judged.
+    pub(crate) judging: Judging,
     /// What the checkers say.
     pub(crate) results: Vec<CheckResult>,
     /// All of it in one verdict.
@@ -76,7 +81,8 @@ pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
     let connections = read::read_connections(path).map_err(Failure::usage)?;
     let nodes = read::read_nodes(path).map_err(Failure::usage)?;
     let (history, phases) = (recorded.history.with_origin(manifest.started_ns), recorded.phases);
-    let results = judge(&history, plan.as_ref());
+    let judging = Judging::of_plan(plan.as_ref());
+    let results = judging.judge(&history)?;
     let mut injections_by_fault: BTreeMap<i64, u64> = BTreeMap::new();
     for injection in &injections {
         *injections_by_fault.entry(injection.fault_id).or_default() += 1;
@@ -95,6 +101,7 @@ pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
         plan,
         history,
         phases,
+        judging,
         results,
         verdict,
         faults,
@@ -105,92 +112,23 @@ pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
     })
 }
 
-/// Runs the checker of every kind of operation that the history has, each against the model that the plan names.
-#[must_use]
-pub(crate) fn judge(history: &History, plan: Option<&Plan>) -> Vec<CheckResult> {
-    let model_of = |wanted: &str| {
-        let workloads = plan.map(|plan| plan.workloads.as_slice()).unwrap_or_default();
-        workloads.iter().find(|workload| workload.kind.name() == wanted).map(|workload| workload.model.clone())
-    };
-    let has = |wanted: fn(&WorkloadKind) -> bool| {
-        plan.is_some_and(|plan| plan.workloads.iter().any(|workload| wanted(&workload.kind)))
-    };
-    let Parts { registers, transactions, unchecked } = parts(history);
-    let mut results = Vec::new();
-    if !registers.is_empty() || has(|kind| matches!(kind, WorkloadKind::Register(_))) {
-        results.push(check_registers(&registers, &linearizable::Options::default()));
-    }
-    if !transactions.is_empty() || has(|kind| matches!(kind, WorkloadKind::ListAppend(_))) {
-        results.push(check_transactions(&transactions, model_of("list-append").as_deref()));
-    }
-    results.extend(unchecked);
-    if results.is_empty() {
-        let reason = Reason::new("NOTHING_CHECKED", "the history has no operations");
-        results.push(CheckResult::unknown("none", "none", reason));
-    }
-    results
-}
-
-/// A history taken apart by what can judge it.
-pub(crate) struct Parts {
-    /// Reads, writes and compare-and-sets of registers.
-    pub(crate) registers: History,
-    /// Transactions.
-    pub(crate) transactions: History,
-    /// What is said of the operations that no checker understands; `None` if there are none.
-    pub(crate) unchecked: Option<CheckResult>,
-}
-
-/// Takes a history apart. A read of a key that is also added to, or enqueued into, is no read of a register.
-#[must_use]
-pub(crate) fn parts(history: &History) -> Parts {
-    let is_register = |call: &Call| matches!(call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
-    let is_other = |call: &Call| !is_register(call) && !matches!(call, Call::Txn(_));
-    let others: BTreeSet<i64> =
-        history.ops().iter().filter(|op| is_other(&op.call)).filter_map(|op| op.call.key()).collect();
-    let of_other_object = |op: &Operation| {
-        is_other(&op.call) || (is_register(&op.call) && op.call.key().is_some_and(|key| others.contains(&key)))
-    };
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for op in history.ops().iter().filter(|op| of_other_object(op)) {
-        *counts.entry(op.call.f()).or_default() += 1;
-    }
-    let unchecked = (!counts.is_empty()).then(|| {
-        let counts: Vec<String> = counts.iter().map(|(f, count)| format!("{f} ×{count}")).collect();
-        let text = format!("no checker of this version understands these operations: {}", counts.join(", "));
-        CheckResult::unknown("none", "none", Reason::new("NO_CHECKER", text))
-    });
-    Parts {
-        registers: history.only(|op| is_register(&op.call) && !of_other_object(op)),
-        transactions: history.only(|op| matches!(op.call, Call::Txn(_))),
-        unchecked,
-    }
-}
-
-/// The linearizability checker; a panic of it is a doubt, never a pass.
-#[must_use]
-pub(crate) fn check_registers(history: &History, options: &linearizable::Options) -> CheckResult {
-    guarded("linearizable-register", "linearizable", || linearizable::check_register(history, options))
-}
-
-/// The list-append checker, against `model` (strict serializability unless named); a panic of it is a doubt.
-#[must_use]
-pub(crate) fn check_transactions(history: &History, model: Option<&str>) -> CheckResult {
-    let model = model.unwrap_or("strict-serializable");
-    guarded("list-append", model, || match fissure_checker::consistency::Model::parse(model) {
-        Ok(parsed) => list_append::check(history, &list_append::Options { model: parsed, ..Default::default() }),
-        Err(error) => CheckResult::unknown("list-append", model, Reason::new("CHECKER_FAILED", error.to_string())),
-    })
-}
-
-fn guarded(checker: &str, model: &str, check: impl FnOnce() -> CheckResult) -> CheckResult {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "it ended without a word".to_owned());
-        CheckResult::unknown(checker, model, Reason::new("CHECKER_FAILED", format!("the checker failed: {text}")))
+/// Judges sealed transactions over lists from their columns, without reading the history whole: `None` if it is something
+/// else, or if more is asked than that.
+///
+/// # Errors
+/// When a file is missing or damaged.
+pub(crate) fn judged_from_columns(
+    path: &Path,
+    judging: &Judging,
+    memory: &Option<Memory>,
+) -> Result<Option<Vec<CheckResult>>, Failure> {
+    let (Some(memory), Some(options)) = (memory, judging.list_append_options()) else { return Ok(None) };
+    let judge = || fissure_history::check::list_append(path, None, &options, memory);
+    // A checker that panics is asked again, with the whole history, where a panic is a doubt.
+    let Ok(checked) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) else { return Ok(None) };
+    Ok(match checked.map_err(Failure::usage)? {
+        Checked::Judged(result) => Some(vec![judging.with_anomalies(*result)]),
+        Checked::Other => None,
     })
 }
 

@@ -126,24 +126,59 @@ pub(crate) struct CheckArgs {
     /// A run folder (or `latest`), or a history file.
     #[arg(default_value = "latest")]
     pub(crate) target: PathBuf,
-    /// What kind of history it is; guessed from its operations otherwise.
+    /// Checker to ask; otherwise told by the operations, and where they are of several kinds each kind is judged.
     #[arg(long, value_enum)]
     pub(crate) workload: Option<WorkloadName>,
     /// Consistency model that the history must satisfy; `--model help` lists them.
     #[arg(long)]
     pub(crate) model: Option<String>,
+    /// Anomalies that fail the check whatever the model permits, such as `G1c,lost-update`.
+    #[arg(long, value_name = "ANOMALY,…")]
+    pub(crate) anomalies: Option<String>,
+    /// What is known of the versions of registers.
+    #[command(flatten)]
+    pub(crate) registers: RegisterFlags,
     /// How to understand a file.
     #[command(flatten)]
     pub(crate) import: ImportFlags,
     /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
     #[arg(long)]
     pub(crate) failed_cas_observes: bool,
+    /// Memory that the check may use for what grows with the history, such as 4GiB; what does not fit goes to a file. For
+    /// sealed histories of transactions over lists; others are read into memory as a whole.
+    #[arg(long, value_name = "SIZE", value_parser = fissure_sql::parse_size)]
+    pub(crate) memory: Option<u64>,
+    /// Folder of that file; the system's folder for temporary files by default.
+    #[arg(long, value_name = "DIR", requires = "memory")]
+    pub(crate) spill_dir: Option<PathBuf>,
+    /// Write results.json into this folder, and for each finding its cycle as a picture (SVG) and the few operations that
+    /// show it (EDN and JSON lines).
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
     /// Print JSON to standard output.
     #[arg(long)]
     pub(crate) json: bool,
     /// Where runs are kept.
     #[arg(long, env = "FISSURE_STORE", default_value = "store")]
     pub(crate) store: PathBuf,
+}
+
+/// What is known of the versions of registers, for transactions of reads and writes. What is assumed here and is not so
+/// makes anomalies out of correct histories.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RegisterFlags {
+    /// Writes follow reads: who reads one version of a key and writes another makes it from the first.
+    #[arg(long)]
+    pub(crate) wfr_keys: bool,
+    /// Each key by itself is sequentially consistent.
+    #[arg(long)]
+    pub(crate) sequential_keys: bool,
+    /// Each key by itself is linearizable.
+    #[arg(long)]
+    pub(crate) linearizable_keys: bool,
+    /// File with an order of the transactions that is known otherwise: :index and place, as EDN, JSON or CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transaction_order: Option<PathBuf>,
 }
 
 /// How to understand a history that others recorded.
@@ -208,12 +243,37 @@ pub(crate) struct ExportArgs {
 }
 
 /// Kinds of history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum WorkloadName {
     /// Reads, writes and compare-and-sets of registers.
     Register,
     /// Transactions of appends to lists and reads of lists.
     ListAppend,
+    /// Transactions of writes to registers and reads of registers.
+    RwRegister,
+}
+
+impl WorkloadName {
+    /// All of them, in the order in which they are judged.
+    pub(crate) const ALL: [WorkloadName; 3] =
+        [WorkloadName::Register, WorkloadName::ListAppend, WorkloadName::RwRegister];
+
+    /// Its name in scenarios and flags.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            WorkloadName::Register => "register",
+            WorkloadName::ListAppend => fissure_checker::list_append::NAME,
+            WorkloadName::RwRegister => fissure_checker::rw_register::NAME,
+        }
+    }
+
+    /// Name of its checker in results.
+    pub(crate) fn checker(self) -> &'static str {
+        match self {
+            WorkloadName::Register => "linearizable-register",
+            other => other.name(),
+        }
+    }
 }
 
 /// Flags of `sql`.

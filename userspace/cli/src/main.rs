@@ -2,12 +2,14 @@
 
 mod analysis;
 mod args;
+mod artefacts;
 mod check_command;
 mod doctor_command;
 mod exit;
 mod export_command;
 mod gen_command;
 mod import_command;
+mod judging;
 mod kept_history;
 mod life;
 mod plan_command;
@@ -21,6 +23,7 @@ mod sql_output;
 mod sql_shell;
 mod sql_signals;
 mod store_command;
+mod transaction_order;
 mod whole_file;
 
 use args::{Cli, Command, PlanCommand};

@@ -2,6 +2,7 @@
 
 use crate::analysis::{self, Analysis, PacketPlace};
 use crate::args::{ReportArgs, ReportFormat};
+use crate::artefacts;
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::store_command::open_run;
@@ -59,7 +60,8 @@ pub(crate) fn conclude(
     screen: &Screen,
 ) -> Result<Exit, Failure> {
     let exit = Exit::from(analysis.verdict.validity);
-    let input = input(run, analysis, scenario);
+    let mut input = input(run, analysis, scenario);
+    input.excerpts = artefacts::write(run.path(), &analysis.history, &analysis.results, &analysis.judging)?;
     let results = format!("{:#}\n", fissure_report::results_json(&input));
     write_whole(&run.file("results.json"), &results)?;
     write_whole(&run.file("junit.xml"), &fissure_report::junit_xml(&input))?;
@@ -134,6 +136,7 @@ fn input(run: &RunDir, analysis: &Analysis, scenario: Option<&Path>) -> ReportIn
         events_lost: manifest.counts.events_lost,
         node_events: node_lines(analysis, zero),
         packets: packet_lists(analysis, zero),
+        excerpts: artefacts::known(run.path(), &analysis.results),
         // What was imported cannot be run again.
         again: scenario_path.is_file().then_some(again),
     }

@@ -10,7 +10,7 @@
 //! invocation is understood too). Only where a header or an object says `op_id` it is the number of the operation.
 
 use crate::exit::Failure;
-use fissure_checker::History;
+use fissure_checker::{History, Operation};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -73,12 +73,24 @@ impl TransactionOrder {
         match left.iter().min_by_key(|(_, (_, spot))| (spot.line, spot.column)) {
             None => Ok(found),
             Some(((Name::Index, index), (_, spot))) => {
-                Err(self.failure(*spot, &format!("no operation of the history was invoked or completed at index {index}")))
+                Err(self
+                    .failure(*spot, &format!("no operation of the history was invoked or completed at index {index}")))
             }
             Some(((Name::OpId, op_id), (_, spot))) => {
                 Err(self.failure(*spot, &format!("the history has no operation {op_id}")))
             }
         }
+    }
+
+    /// The places of those operations of a part of the history that the file names.
+    pub(crate) fn of_some(&self, history: &History) -> Vec<(u64, i64)> {
+        let place = |name: Name, number: u64| self.places.get(&(name, number)).map(|(place, _)| *place);
+        let of = |op: &Operation| {
+            let by_event = |seq: u64| place(Name::Index, seq);
+            let found = by_event(op.invoke_seq).or_else(|| op.complete_seq.and_then(by_event));
+            Some((op.op_id, found.or_else(|| place(Name::OpId, op.op_id))?))
+        };
+        history.ops().iter().filter_map(of).collect()
     }
 
     fn failure(&self, spot: Spot, what: &str) -> Failure {
@@ -165,9 +177,12 @@ impl TransactionOrder {
             let cells: Vec<(Spot, &str)> = cells(number + 1, line);
             let is_header = std::mem::take(&mut header) && cells.iter().any(|(_, cell)| cell.parse::<i64>().is_err());
             if is_header {
-                columns = cells.iter().map(|(spot, cell)| {
-                    column(cell).ok_or_else(|| (*spot, format!("`{cell}` is none of index, op_id, order")))
-                }).collect::<Result<_, Mistake>>()?;
+                columns = cells
+                    .iter()
+                    .map(|(spot, cell)| {
+                        column(cell).ok_or_else(|| (*spot, format!("`{cell}` is none of index, op_id, order")))
+                    })
+                    .collect::<Result<_, Mistake>>()?;
                 let names = columns.iter().filter(|column| matches!(column, Column::Named(_))).count();
                 if names != 1 || columns.len() != 2 {
                     return Err((cells[0].0, "expected two columns: index or op_id, and order".to_owned()));
