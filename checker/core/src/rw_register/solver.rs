@@ -68,7 +68,7 @@ pub(super) fn decide(
         return guess_only(question, &ground, judged);
     }
     let shape = if question.need == Need::Serial { Shape::Serial } else { Shape::Snapshot };
-    let mut solved = Solved { set_of: vec![NONE; columns.txns.len()], sets: Vec::new() };
+    let mut solved = Solved::new(&ground.place);
     let (mut rounds, mut problems_met, mut largest) = (0_u64, 0_u64, 0);
     loop {
         rounds += 1;
@@ -217,9 +217,26 @@ fn settle(rank: &mut [u32], problem: &Local, places: &[u32]) {
 struct Solved {
     set_of: Vec<u32>,
     sets: Vec<Vec<u32>>,
+    /// Place of each transaction in the guess, and the transactions by place.
+    place: Vec<u32>,
+    by_place: Vec<u32>,
 }
 
 impl Solved {
+    fn new(place: &[u32]) -> Self {
+        let mut by_place: Vec<u32> = (0..place.len() as u32).filter(|txn| place[*txn as usize] != NONE).collect();
+        by_place.sort_unstable_by_key(|txn| place[*txn as usize]);
+        Self { set_of: vec![NONE; place.len()], sets: Vec::new(), place: place.to_vec(), by_place }
+    }
+
+    /// All transactions among which a set stands, unless these are many more.
+    fn surroundings(&self, set: &[u32]) -> &[u32] {
+        let places = || set.iter().map(|txn| self.place[*txn as usize] as usize);
+        let (Some(first), Some(last)) = (places().min(), places().max()) else { return &[] };
+        let window = self.by_place.get(first..=last).unwrap_or(&[]);
+        if window.len() <= 4 * set.len() + 64 { window } else { &[] }
+    }
+
     /// Joins components with the sets that they meet, and with each other where they meet the same. A set that was solved
     /// before as it is lacks who wrote something that it read: `None` if it lacks nothing.
     fn join(&mut self, index: &Index, components: Vec<Vec<u32>>) -> Option<Vec<Vec<u32>>> {
@@ -235,6 +252,10 @@ impl Solved {
                     return None;
                 }
                 set.extend(lacking);
+            }
+            if set.iter().any(|txn| self.set_of[*txn as usize] != NONE) {
+                // What was solved before and comes again is better solved together with what surrounds it.
+                set.extend_from_slice(self.surroundings(&set));
             }
             let mut met: Vec<u32> = set.iter().map(|txn| self.set_of[*txn as usize]).collect();
             met.sort_unstable();
