@@ -59,7 +59,7 @@ impl<'h> Excerpts<'h> {
     /// The excerpt for a finding of `result`; `judge` is the checker that made it, with the same options.
     ///
     /// `None` if the finding is not about transactions, or if no excerpt that this module can think of shows it on its own.
-    /// Judges small histories, at most [`STEPS_MAX`] micro-operations of them after the first four.
+    /// Judges small histories: two million micro-operations of them at most, after the first four.
     #[must_use]
     pub fn of(
         &self,
