@@ -4,8 +4,8 @@
 //! anomalies it proscribes directly; and, for every anomaly, the anomalies it implies. A model proscribes whatever
 //! implies something that it, or a model it implies, proscribes directly.
 //!
-//! Some models (such as [`Model::LINEARIZABLE`]) proscribe no anomaly of transactions at all: a transactional checker
-//! cannot speak about them, and [`Model::is_decidable`] says so.
+//! Some models (such as [`Model::LINEARIZABLE`]) can be ruled out by anomalies, but no absence of anomalies confirms
+//! them: [`Model::is_decidable`] says so. They hold where a stronger model does.
 
 pub mod levels;
 mod tables;
@@ -69,7 +69,7 @@ impl Model {
     pub const READ_COMMITTED: Model = Model::at("PL-2");
     /// Writes of different transactions do not interleave.
     pub const READ_UNCOMMITTED: Model = Model::at("PL-1");
-    /// Single-object model; no transactional checker decides it.
+    /// As strict-serializable, of operations on single objects; transactions can only rule it out.
     pub const LINEARIZABLE: Model = Model::at("linearizable");
 
     const fn at(canonical: &str) -> Model {
@@ -152,24 +152,17 @@ impl Model {
         number_of(anomaly).is_some_and(|number| CLOSURES.proscribed[self.0 as usize] >> number & 1 == 1)
     }
 
-    /// Whether any anomaly of transactions speaks against this model. Where none does, a transactional checker has
-    /// nothing to say about it.
+    /// Whether a history in which none of its anomalies was found satisfies the model, short of its approximation.
+    /// Where not, only a stronger model that holds can confirm it.
     #[must_use]
     pub fn is_decidable(self) -> bool {
-        !self.proscribed().is_empty()
+        self.row().decided
     }
 
     /// The strongest order between transactions that this model relies on.
     #[must_use]
     pub fn order(self) -> Order {
-        let proscribed = self.proscribed();
-        if proscribed.iter().any(|anomaly| anomaly.ends_with("-realtime")) {
-            Order::Realtime
-        } else if proscribed.iter().any(|anomaly| anomaly.ends_with("-process")) {
-            Order::Process
-        } else {
-            Order::Data
-        }
+        self.proscribed().into_iter().map(order_of).max().unwrap_or(Order::Data)
     }
 
     /// Why a pass under this model says less than its name, if it does: part of what defines it shows in no anomaly
@@ -177,6 +170,24 @@ impl Model {
     #[must_use]
     pub fn approximation(self) -> Option<&'static str> {
         self.row().approximation
+    }
+}
+
+/// The order between transactions, besides that of data, that an anomaly relies on.
+#[must_use]
+pub fn order_of(anomaly: &str) -> Order {
+    const GUARANTEES: [&str; 4] = [
+        "monotonic-reads-violation",
+        "monotonic-writes-violation",
+        "read-your-writes-violation",
+        "writes-follow-reads-violation",
+    ];
+    if anomaly.ends_with("-realtime") {
+        Order::Realtime
+    } else if anomaly.ends_with("-process") || GUARANTEES.contains(&anomaly) {
+        Order::Process
+    } else {
+        Order::Data
     }
 }
 

@@ -16,6 +16,10 @@ pub enum EdgeKind {
     Wr,
     /// The first read a version that the second replaced.
     Rw,
+    /// What the second read by predicate was changed by the first.
+    Wrp,
+    /// What the first read by predicate was changed by the second.
+    Rwp,
     /// The same process did one after the other.
     Process,
     /// The first completed before the second was invoked.
@@ -30,6 +34,8 @@ impl EdgeKind {
             EdgeKind::Ww => "ww",
             EdgeKind::Wr => "wr",
             EdgeKind::Rw => "rw",
+            EdgeKind::Wrp => "wrp",
+            EdgeKind::Rwp => "rwp",
             EdgeKind::Process => "process",
             EdgeKind::Realtime => "realtime",
         }
@@ -88,13 +94,10 @@ pub struct LevelVerdict {
 }
 
 impl LevelVerdict {
-    /// The level's name for people: the model's, except `causal` for the transactional `causal-cerone`.
+    /// The level's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self.model.name() {
-            "causal-cerone" => "causal",
-            name => name,
-        }
+        self.model.name()
     }
 }
 

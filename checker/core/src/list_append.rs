@@ -8,8 +8,9 @@
 //! database's clocks.
 //!
 //! Rooms: `intake` goes through the history once and leaves `records`; `transaction` looks at each transaction by itself;
-//! `versions` and `keys` at each key; `crate::transactions` finds the cycles; `explain` and `words` put everything into sentences. Nothing recurses,
-//! nothing is bounded by a time-out, and no result depends on the order of a hash map.
+//! `versions` and `keys` at each key; `crate::transactions` finds the cycles; `sights` tells it what those on
+//! cycles saw of each other; `explain` and `words` put everything into sentences. Nothing recurses, nothing is bounded by
+//! a time-out, and no result depends on the order of a hash map.
 
 mod explain;
 mod intake;
@@ -17,6 +18,7 @@ mod keys;
 mod raw;
 mod raw_words;
 mod records;
+mod sights;
 mod transaction;
 mod versions;
 mod words;
@@ -30,8 +32,9 @@ use crate::finding::{CheckResult, Finding};
 use crate::names::Names;
 use crate::op::{History, Mop, Operation, Outcome};
 use crate::spill::{Limits, SpillError};
-use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles, txns::TXNS_MAX};
-use crate::verdict::{Reason, Validity, Verdict};
+use crate::transactions::visibility::{self, Breach};
+use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles_and_members, txns::TXNS_MAX};
+use crate::verdict::Reason;
 use explain::Narrator;
 use intake::{Foreign, Intake};
 pub use intake::{MopRef, TxnRow};
@@ -67,8 +70,7 @@ impl Default for Options {
 /// knows them. `unknown` answers carry one of:
 /// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of appends and list reads),
 /// `DUPLICATE_APPENDS` (one value appended to one key twice), `NO_OK_READS` (nothing was observed),
-/// `MODEL_NOT_DECIDABLE` (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model is about
-/// real time, and the history knows only the order within processes), `TOO_LARGE`.
+/// `MODEL_NOT_DECIDABLE` and `NO_REAL_TIME_ORDER` (see [`levels::verdict`]), `TOO_LARGE`.
 ///
 /// Time and memory are close to linear in the history. [`Checker`] does the same without a history in memory.
 #[must_use]
@@ -185,7 +187,9 @@ impl Checker {
             edges.limit(limits.spill.clone(), intake.records.len(), limits.memory_bytes_max / 4);
         }
         let mut edge_count = 0;
+        let mut broken = BTreeSet::new();
         let mut add = |facts: KeyFacts| {
+            broken.extend(facts.broken);
             edge_count += facts.dependencies.len();
             edges.add(facts.dependencies);
         };
@@ -193,9 +197,12 @@ impl Checker {
         if spilled {
             examine_keys(&intake, &txns, &mut add)?;
         }
-        let cycles = find_cycles(&edges, order)?;
+        let (cycles, suspects) = find_cycles_and_members(&edges, order)?;
         drop(edges);
-        let told = Selected::of(found, cycles, options.findings_per_anomaly).tell(&intake, &txns, known, &mut fetch)?;
+        let breaches = sights::of_suspects(&intake, &txns, &suspects, &broken)?
+            .map(|sights| visibility::examine(&txns, &sights, options.findings_per_anomaly));
+        let selected = Selected::of(found, cycles, breaches.unwrap_or_default(), options.findings_per_anomaly);
+        let told = selected.tell(&intake, &txns, known, &mut fetch)?;
 
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
         let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
@@ -205,7 +212,7 @@ impl Checker {
         let result = CheckResult {
             checker: NAME.to_owned(),
             model: model.to_owned(),
-            verdict: verdict(known, options.model, &anomaly_types, intake.ok_reads),
+            verdict: levels::verdict(options.model, &anomaly_types, &observed),
             ops_checked: intake.ops,
             reads_checked: intake.ok_reads,
             partitions: intake.keys.len() as u64,
@@ -293,15 +300,17 @@ fn duplicate_appends(txns: &Txns, mut duplicates: Vec<DuplicateAppend>) -> Reaso
 }
 
 /// Findings that will be told, and how many there are of each anomaly.
+#[derive(Default)]
 struct Selected {
     found: Vec<(u64, Raw)>,
     cycles: Vec<(u64, Cycle)>,
+    breaches: Vec<(u64, Breach)>,
     counts: BTreeMap<&'static str, u64>,
 }
 
 impl Selected {
-    fn of(mut found: Vec<Raw>, mut cycles: Vec<Cycle>, most: usize) -> Self {
-        let mut selected = Self { found: Vec::new(), cycles: Vec::new(), counts: BTreeMap::new() };
+    fn of(mut found: Vec<Raw>, mut cycles: Vec<Cycle>, breaches: Vec<Breach>, most: usize) -> Self {
+        let mut selected = Self::default();
         found.sort_by_cached_key(|raw| (raw.name(), raw.order()));
         for raw in found {
             if let Some(number) = count(&mut selected.counts, raw.name(), most) {
@@ -313,6 +322,11 @@ impl Selected {
         for cycle in cycles {
             if let Some(number) = count(&mut selected.counts, cycle.kind.name(), most) {
                 selected.cycles.push((number, cycle));
+            }
+        }
+        for breach in breaches {
+            if let Some(number) = count(&mut selected.counts, breach.name, most) {
+                selected.breaches.push((number, breach));
             }
         }
         selected
@@ -327,7 +341,8 @@ impl Selected {
     ) -> Result<Told, E> {
         let of_cycles = self.cycles.iter().flat_map(|(_, cycle)| cycle.steps.iter().map(|step| step.from));
         let of_found = self.found.iter().flat_map(|(_, raw)| raw.txns());
-        let wanted: BTreeSet<u32> = of_cycles.chain(of_found).collect();
+        let of_breaches = self.breaches.iter().flat_map(|(_, breach)| breach.links.iter().map(|link| link.from));
+        let wanted: BTreeSet<u32> = of_cycles.chain(of_found).chain(of_breaches).collect();
         let mut ops = BTreeMap::new();
         if !wanted.is_empty() {
             let op_ids: Vec<u64> = wanted.iter().map(|txn| txns.op_id(*txn)).collect();
@@ -336,13 +351,16 @@ impl Selected {
             ops = wanted.into_iter().map(op).collect();
         }
         let versions = versions_of(intake, txns, &ops)?;
-        let mut narrator = Narrator::new(ops, known.origin_ns, versions);
+        let mut narrator = Narrator::new(ops, known.origin_ns, &intake.keys, versions);
         let mut findings = Vec::new();
         for (number, raw) in &self.found {
             findings.push(narrator.raw(*number, raw));
         }
         for (number, cycle) in &self.cycles {
             findings.push(narrator.cycle(*number, cycle));
+        }
+        for (number, breach) in &self.breaches {
+            findings.extend(visibility::words::finding(&mut narrator, *number, breach));
         }
         Ok(Told { findings, counts: self.counts })
     }
@@ -396,28 +414,8 @@ fn observed(known: &Known, intake: &Intake, txns: &Txns) -> Observed {
     if txns.count(Outcome::Info) > 0 {
         assumed.push("an info transaction happened, or did not, as the reads of others tell".to_owned());
     }
-    let doubts = if intake.ok_reads == 0 { vec![NOTHING_READ.to_owned()] } else { Vec::new() };
+    let doubts = if intake.ok_reads == 0 { vec![Reason::new("NO_OK_READS", NOTHING_READ)] } else { Vec::new() };
     Observed { order: known_order(known), doubts, assumed }
-}
-
-fn verdict(known: &Known, model: Model, anomaly_types: &BTreeSet<String>, ok_reads: u64) -> Verdict {
-    let proscribed = model.proscribed();
-    let mut verdict = Verdict::valid();
-    if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
-        verdict.validity = Validity::Invalid;
-    }
-    if !model.is_decidable() {
-        let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
-        verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
-    }
-    if known_order(known) < model.order() {
-        let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
-        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
-    }
-    if ok_reads == 0 {
-        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", NOTHING_READ)));
-    }
-    verdict
 }
 
 fn evidence(intake: &Intake, txns: &Txns, edges: usize, told: &Told, model: Model) -> String {

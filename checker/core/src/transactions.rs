@@ -18,6 +18,7 @@ pub(crate) mod scc;
 mod single;
 mod sweep;
 pub(crate) mod txns;
+pub(crate) mod visibility;
 pub(crate) mod words;
 
 pub(crate) use txns::{NONE, Txns};
@@ -57,6 +58,15 @@ pub(crate) fn cyclic_components(edges: &Edges<'_>, order: Order) -> Result<Vec<V
 /// # Errors
 /// If edges that were put aside cannot be had back.
 pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Result<Vec<Cycle>, SpillError> {
+    Ok(find_cycles_and_members(edges, order)?.0)
+}
+
+/// As [`find_cycles`], with the transactions on cycles of the data and the order in processes, ascending; perhaps some
+/// more.
+///
+/// # Errors
+/// If edges that were put aside cannot be had back.
+pub(crate) fn find_cycles_and_members(edges: &Edges<'_>, order: Order) -> Result<(Vec<Cycle>, Vec<u32>), SpillError> {
     let (orders, level_max): (&[Order], u8) = match order {
         Order::Data => (&[], 0),
         Order::Process => (&[Order::Process], 1),
@@ -66,12 +76,12 @@ pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Result<Vec<Cycle>,
     let parts = cyclic_parts(edges, order, false)?;
     if edges.direct.is_empty() {
         if parts.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let graph = Graph::new(edges, &parts, orders, false)?;
         let mut search = Search::new(&graph, edges.txns);
         (0..=level_max).for_each(|level| search.level(level));
-        return Ok(search.found);
+        return Ok((search.found, parts.txns(edges)));
     }
     let all = cyclic_parts(edges, Order::Process, true)?;
     let graph = Graph::new(edges, &all, &[Order::Process], true)?;
@@ -85,5 +95,5 @@ pub(crate) fn find_cycles(edges: &Edges<'_>, order: Order) -> Result<Vec<Cycle>,
     search.know(&kinds);
     search.level(2);
     cycles.append(&mut search.found);
-    Ok(cycles)
+    Ok((cycles, all.txns(edges)))
 }

@@ -5,12 +5,12 @@
 
 use super::{Model, Order};
 use crate::finding::{Finding, LevelVerdict};
-use crate::verdict::Validity;
+use crate::verdict::{Reason, Validity, Verdict};
 use std::collections::BTreeSet;
 
 /// The levels, in the order in which they are told: by data alone, then with the order in processes, then with that of
 /// real time.
-const LEVELS: [Model; 17] = [
+const LEVELS: [Model; 18] = [
     Model::at("PL-1"),
     Model::at("PL-2"),
     Model::at("monotonic-atomic-view"),
@@ -20,6 +20,7 @@ const LEVELS: [Model; 17] = [
     Model::at("PL-SI"),
     Model::at("PL-2.99"),
     Model::at("PL-3"),
+    Model::at("causal"),
     Model::at("strong-session-PL-1"),
     Model::at("strong-session-PL-2"),
     Model::at("strong-session-PL-SI"),
@@ -35,8 +36,8 @@ const LEVELS: [Model; 17] = [
 pub struct Observed {
     /// The strongest order between transactions that the history knows, and that was searched for cycles.
     pub order: Order,
-    /// Why no level can be said to hold, in sentences; empty where nothing stands against it.
-    pub doubts: Vec<String>,
+    /// Why no level can be said to hold; empty where nothing stands against it.
+    pub doubts: Vec<Reason>,
     /// What was assumed of the history at every level, in sentences.
     pub assumed: Vec<String>,
 }
@@ -62,30 +63,59 @@ pub fn verdicts(anomalies: &BTreeSet<String>, findings: &[Finding], observed: &O
     let mut worst: Vec<&str> = anomalies.iter().map(String::as_str).collect();
     worst.sort_by_key(|anomaly| std::cmp::Reverse(Model::ruled_out_by(anomaly)));
     let level = |model: Model| {
-        let mut against = worst.iter().filter(|anomaly| model.proscribes(anomaly)).peekable();
-        if against.peek().is_some() {
-            let witness = against.find_map(|name| findings.iter().find(|finding| finding.anomaly == **name));
-            let witness = witness.map(|finding| finding.id.clone());
-            return LevelVerdict { model, validity: Validity::Invalid, witness, assumed: Vec::new() };
+        let verdict = verdict(model, anomalies, observed);
+        let mut answer = LevelVerdict { model, validity: verdict.validity, witness: None, assumed: Vec::new() };
+        match verdict.validity {
+            Validity::Invalid => {
+                let mut against = worst.iter().filter(|anomaly| model.proscribes(anomaly));
+                let witness = against.find_map(|name| findings.iter().find(|finding| finding.anomaly == **name));
+                answer.witness = witness.map(|finding| finding.id.clone());
+            }
+            Validity::Unknown => answer.assumed = verdict.reasons.into_iter().map(|reason| reason.text).collect(),
+            Validity::Valid => {
+                answer.assumed.clone_from(&observed.assumed);
+                answer.assumed.extend(of_order(model.order()).map(str::to_owned));
+                answer.assumed.extend(model.approximation().map(str::to_owned));
+            }
         }
-        let mut doubts = observed.doubts.clone();
-        if model.order() > observed.order {
-            let text = format!("{model} is about real time, of which the history knows nothing");
-            doubts.push(text);
-        }
-        if !doubts.is_empty() {
-            return LevelVerdict { model, validity: Validity::Unknown, witness: None, assumed: doubts };
-        }
-        let mut assumed = observed.assumed.clone();
-        match model.order() {
-            Order::Data => {}
-            Order::Process => assumed.push("each process did one thing after the other".to_owned()),
-            Order::Realtime => assumed.push("the order in real time is that of the recorded events".to_owned()),
-        }
-        assumed.extend(model.approximation().map(str::to_owned));
-        LevelVerdict { model, validity: Validity::Valid, witness: None, assumed }
+        answer
     };
     Model::levels().map(level).collect()
+}
+
+fn of_order(order: Order) -> Option<&'static str> {
+    match order {
+        Order::Data => None,
+        Order::Process => Some("each process did one thing after the other"),
+        Order::Realtime => Some("the order in real time is that of the recorded events"),
+    }
+}
+
+/// The verdict on one model, from all the anomalies that were found. Reasons for doubt: those that were observed;
+/// `MODEL_NOT_DECIDABLE` (no anomaly speaks against the model, but only a stronger one that holds could confirm it, and
+/// none does); `NO_REAL_TIME_ORDER` (the model is about real time, and the history knows only the order in processes).
+#[must_use]
+pub fn verdict(model: Model, anomalies: &BTreeSet<String>, observed: &Observed) -> Verdict {
+    let fails = |model: Model| anomalies.iter().any(|name| model.proscribes(name));
+    let mut verdict = if fails(model) { Verdict::invalid() } else { Verdict::valid() };
+    let mut doubts = Vec::new();
+    let confirms = |stronger: &Model| {
+        stronger.is_decidable() && stronger.implies(model) && stronger.order() <= observed.order && !fails(*stronger)
+    };
+    if !model.is_decidable() && !fails(model) {
+        if !Model::all().any(|stronger| confirms(&stronger)) {
+            let text = format!("no anomaly that was found speaks against {model}, but none need show where it fails");
+            doubts.push(Reason::new("MODEL_NOT_DECIDABLE", text));
+        }
+    } else if model.order() > observed.order {
+        let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
+        doubts.push(Reason::new("NO_REAL_TIME_ORDER", text));
+    }
+    doubts.extend_from_slice(&observed.doubts);
+    for reason in doubts {
+        verdict = verdict.merge(Verdict::unknown(reason));
+    }
+    verdict
 }
 
 #[cfg(test)]
@@ -143,6 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn a_violation_of_causality_within_processes_leaves_what_knows_no_processes() {
+        let found = vector(&["causal-violation-process"], &real_time());
+        let fails = found.iter().filter(|level| level.validity == Validity::Invalid).map(LevelVerdict::name);
+        let expected = [
+            "causal",
+            "strong-session-snapshot-isolation",
+            "strong-session-serializable",
+            "strong-snapshot-isolation",
+            "strict-serializable",
+        ];
+        assert_eq!(fails.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn without_real_time_the_strong_levels_are_unknown_unless_they_fail_anyway() {
         let observed = Observed { order: Order::Process, ..real_time() };
         let strong = |level: &&LevelVerdict| level.model.order() == Order::Realtime;
@@ -156,13 +200,32 @@ mod tests {
 
     #[test]
     fn doubts_take_away_what_holds_and_not_what_fails() {
-        let observed = Observed { doubts: vec!["nothing was read".to_owned()], ..real_time() };
+        let doubts = vec![Reason::new("NO_OK_READS", "nothing was read")];
+        let observed = Observed { doubts, ..real_time() };
         let levels = vector(&["G2-item"], &observed);
         for level in &levels {
             let fails = level.model.proscribes("G2-item");
             let expected = if fails { Validity::Invalid } else { Validity::Unknown };
             assert_eq!((level.validity, level.assumed.is_empty()), (expected, fails), "{}", level.name());
         }
+    }
+
+    #[test]
+    fn a_model_that_nothing_confirms_by_itself_holds_where_a_stronger_one_does() {
+        let asked = |model: &str, anomalies: &[&str], observed: &Observed| {
+            let anomalies = anomalies.iter().map(|name| (*name).to_owned()).collect();
+            verdict(Model::parse(model).unwrap(), &anomalies, observed)
+        };
+        for model in ["linearizable", "sequential", "view-serializable", "session-serializable", "1SR"] {
+            assert_eq!(asked(model, &[], &real_time()), Verdict::valid(), "{model}");
+            let reasons = asked(model, &["G2-item"], &real_time()).reasons;
+            assert_eq!(reasons.iter().map(|reason| reason.code.as_str()).collect::<Vec<_>>(), ["MODEL_NOT_DECIDABLE"]);
+        }
+        let processes = Observed { order: Order::Process, ..real_time() };
+        assert_eq!(asked("sequential", &[], &processes), Verdict::valid());
+        assert_eq!(asked("linearizable", &[], &processes).validity, Validity::Unknown);
+        assert_eq!(asked("linearizable", &["monotonic-reads-violation"], &processes), Verdict::invalid());
+        assert_eq!(asked("view-serializable", &["G2-item-process"], &real_time()), Verdict::valid());
     }
 
     #[test]

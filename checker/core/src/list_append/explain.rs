@@ -14,10 +14,12 @@ use crate::transactions::graph::{PROCESS, REALTIME, RW, WR, WW};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts anomalies into words.
-pub(super) struct Narrator {
+pub(super) struct Narrator<'k> {
     /// The operations that findings are about.
     ops: BTreeMap<u32, Operation>,
     origin_ns: i64,
+    /// Keys by their numbers.
+    pub(super) keys: &'k [i64],
     /// The keys that they touch.
     versions: BTreeMap<i64, Versions>,
 }
@@ -32,9 +34,19 @@ struct Because {
     words: Vec<String>,
 }
 
-impl Narrator {
-    pub(super) fn new(ops: BTreeMap<u32, Operation>, origin_ns: i64, versions: BTreeMap<i64, Versions>) -> Self {
-        Self { ops, origin_ns, versions }
+impl<'k> Narrator<'k> {
+    pub(super) fn new(
+        ops: BTreeMap<u32, Operation>,
+        origin_ns: i64,
+        keys: &'k [i64],
+        versions: BTreeMap<i64, Versions>,
+    ) -> Self {
+        Self { ops, origin_ns, keys, versions }
+    }
+
+    /// The versions of a key that the operations touch.
+    pub(super) fn versions(&self, key: i64) -> Option<&Versions> {
+        self.versions.get(&key)
     }
 
     pub(super) fn op(&self, txn: u32) -> &Operation {

@@ -179,7 +179,7 @@ impl Intake {
                     self.ok_reads += u64::from(ok);
                     let first = || !mops[..at].iter().any(|earlier| earlier.key() == mop.key());
                     let then_appends = ok && appends_later(mops, at) && first();
-                    self.read(key, list, txn, then_appends);
+                    self.read(key, list, (txn, at), then_appends);
                 }
                 MopRef::Foreign => {}
             }
@@ -205,7 +205,7 @@ impl Intake {
         number
     }
 
-    fn read(&mut self, key: u32, list: &[i64], txn: u32, then_appends: bool) {
+    fn read(&mut self, key: u32, list: &[i64], (txn, at): (u32, usize), then_appends: bool) {
         let trunk = &mut self.trunks.of_key[key as usize];
         let partition = partition_of(key);
         let common = trunk.len().min(list.len());
@@ -222,7 +222,7 @@ impl Intake {
             trunk.extend_from_slice(&list[common..]);
             self.trunks.grow(list.len() - common);
         }
-        self.records.push(partition, Record::read(key, then_appends, txn, list.len(), aside));
+        self.records.push(partition, Record::read(key, then_appends, txn, at, list.len(), aside));
     }
 
     /// Not more memory than this, about, for what grows with the history: a half for records, a quarter for trunks, and

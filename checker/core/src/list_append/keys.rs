@@ -23,6 +23,8 @@ pub(super) struct KeyFacts {
     pub(super) found: Vec<Raw>,
     /// `info` transactions, and moments by which their effect had been seen or overwritten.
     pub(super) seen: Vec<(u32, u32)>,
+    /// Numbers of keys with versions that came from a failed transaction, or from nowhere.
+    pub(super) broken: Vec<u32>,
     /// Values that were appended twice. Where there are any, nothing else is told.
     pub(super) duplicates: Vec<DuplicateAppend>,
 }
@@ -45,6 +47,9 @@ pub(super) fn examine(records: &[Record], keys: &[i64], txns: &Txns) -> KeyFacts
     for of_key in grouped(records).chunk_by(|a, b| a.key == b.key) {
         work.versions.load(of_key, txns);
         work.key(keys[of_key[0].key as usize]);
+        if !work.versions.is_clean() || work.versions.has_aborted() {
+            work.facts.broken.push(of_key[0].key);
+        }
     }
     work.facts
 }

@@ -25,7 +25,7 @@ fn more_reads(more: u64) -> String {
 }
 
 /// Puts one anomaly into words.
-pub(super) fn words_raw(narrator: &Narrator, raw: &Raw) -> RawWords {
+pub(super) fn words_raw(narrator: &Narrator<'_>, raw: &Raw) -> RawWords {
     match raw {
         Raw::G1a { key, element, reader, writer, more } => RawWords {
             txns: vec![*writer, *reader],
@@ -106,7 +106,7 @@ fn incompatible(key: i64, shorter: &(u32, Vec<i64>), longer: &(u32, Vec<i64>)) -
     }
 }
 
-fn lost_update(narrator: &Narrator, key: i64, seen: &[i64], txns: &[u32]) -> RawWords {
+fn lost_update(narrator: &Narrator<'_>, key: i64, seen: &[i64], txns: &[u32]) -> RawWords {
     let first_append = |txn: &u32| {
         mops(narrator.op(*txn)).iter().find_map(|mop| match mop {
             Mop::Append { key: of, value } if *of == key => Some(*value),
@@ -130,7 +130,7 @@ fn lost_update(narrator: &Narrator, key: i64, seen: &[i64], txns: &[u32]) -> Raw
     }
 }
 
-fn within_transaction(narrator: &Narrator, raw: &Raw) -> RawWords {
+fn within_transaction(narrator: &Narrator<'_>, raw: &Raw) -> RawWords {
     let (txn, mop) = match raw {
         Raw::Internal { txn, mop, .. } | Raw::FutureRead { txn, mop, .. } => (*txn, *mop),
         _ => (0, 0),

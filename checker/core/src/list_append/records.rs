@@ -39,6 +39,10 @@ const TXN_BITS: u32 = 29;
 /// Set in the payload of a read that contradicts the trunk.
 const ASIDE: i64 = 1 << 40;
 
+/// Above it in the payload of a read: its place among the micro-operations, as far as that fits.
+const AT_SHIFT: u32 = 41;
+const AT_MAX: usize = (1 << 22) - 1;
+
 impl Record {
     pub(super) fn new(key: u32, kind: Kind, flag: bool, txn: u32, payload: i64) -> Self {
         debug_assert!(txn < 1 << TXN_BITS);
@@ -51,8 +55,8 @@ impl Record {
         Self { key, head: kind << 30 | u32::from(flag) << TXN_BITS | txn, payload }
     }
 
-    pub(super) fn read(key: u32, then_appends: bool, txn: u32, length: usize, aside: bool) -> Self {
-        let payload = length as i64 | if aside { ASIDE } else { 0 };
+    pub(super) fn read(key: u32, then_appends: bool, txn: u32, at: usize, length: usize, aside: bool) -> Self {
+        let payload = length as i64 | if aside { ASIDE } else { 0 } | (at.min(AT_MAX) as i64) << AT_SHIFT;
         Self::new(key, Kind::Read, then_appends, txn, payload)
     }
 
@@ -65,6 +69,11 @@ impl Record {
         }
     }
 
+    /// Whether it says what a transaction did.
+    pub(super) fn is_of_txn(self) -> bool {
+        matches!(self.kind(), Kind::Append | Kind::Read)
+    }
+
     pub(super) fn flag(self) -> bool {
         self.head >> TXN_BITS & 1 == 1
     }
@@ -75,7 +84,12 @@ impl Record {
 
     /// Length of the list of a read, and whether it contradicts the trunk.
     pub(super) fn length(self) -> (usize, bool) {
-        ((self.payload & !ASIDE) as usize, self.payload & ASIDE != 0)
+        ((self.payload & (ASIDE - 1)) as usize, self.payload & ASIDE != 0)
+    }
+
+    /// Place of a read among the micro-operations of its transaction.
+    pub(super) fn at(self) -> u32 {
+        (self.payload >> AT_SHIFT) as u32
     }
 }
 
@@ -130,8 +144,10 @@ mod tests {
                 assert_eq!((record.kind(), record.flag(), record.txn()), (kind, flag, (1 << TXN_BITS) - 1));
             }
         }
-        assert_eq!(Record::read(0, true, 3, 1 << 32, true).length(), (1 << 32, true));
-        assert_eq!(Record::read(0, true, 3, 0, false).length(), (0, false));
+        let read = Record::read(0, true, 3, AT_MAX + 1, 1 << 32, true);
+        assert_eq!((read.length(), read.at()), ((1 << 32, true), AT_MAX as u32));
+        let read = Record::read(0, true, 3, 5, 0, false);
+        assert_eq!((read.length(), read.at()), ((0, false), 5));
         assert_eq!(std::mem::size_of::<Record>(), 16);
         let record = Record { key: 0x0102_0304, head: 0xfffe_fdfc, payload: i64::MIN + 77 };
         let mut bytes = Vec::new();

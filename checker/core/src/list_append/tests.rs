@@ -5,11 +5,13 @@ mod healthy;
 mod oracle;
 mod planted;
 mod scale;
+mod sights;
 mod simulated;
 mod spilled;
 
 use super::*;
 use crate::op::{Call, Mop, Operation};
+use crate::verdict::{Validity, Verdict};
 
 /// A history from lines such as `p0 1..4 ok a5=1 r6=[1,2]`: process, invocation and completion in the order of events,
 /// outcome, and micro-operations: `a` appends, `r` reads (`?`: unknown). A missing completion is written `1..`.

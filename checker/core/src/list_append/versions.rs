@@ -34,6 +34,8 @@ pub(super) struct Read {
     aside: bool,
     /// Who saw it.
     pub(super) txn: u32,
+    /// Its place among the micro-operations of its transaction.
+    pub(super) at: u32,
     /// Whether the reader is `ok` (else `info`).
     pub(super) ok: bool,
     /// Whether it is the transaction's first touch of the key, and the transaction appends to the key later.
@@ -106,7 +108,7 @@ impl Versions {
                     let (length, aside) = record.length();
                     let start = if aside { (self.aside.len() - length) as u32 } else { trunk_start };
                     let (length, ok) = (length as u32, txns.outcome(txn) == Outcome::Ok);
-                    let read = Read { start, length, aside, txn, ok, then_appends: record.flag() };
+                    let read = Read { start, length, aside, txn, at: record.at(), ok, then_appends: record.flag() };
                     if self.longest.is_none_or(|longest| length > longest.length) {
                         self.longest = Some(read);
                     }
@@ -230,6 +232,11 @@ impl Versions {
     /// Whether the order lacks nothing that was read: no element twice, none that nobody appended.
     pub(super) fn is_clean(&self) -> bool {
         self.distinct.is_empty() && self.garbage.is_empty()
+    }
+
+    /// Whether the order was read with some element twice.
+    pub(super) fn has_duplicates(&self) -> bool {
+        !self.distinct.is_empty()
     }
 
     /// Whether some version came from a failed transaction.

@@ -44,6 +44,11 @@ impl Parts {
         self.members.is_empty()
     }
 
+    /// The members that are transactions, ascending.
+    pub(crate) fn txns(&self, edges: &Edges<'_>) -> Vec<u32> {
+        self.members.iter().map(|(node, _)| *node).filter(|node| edges.is_txn(*node)).collect()
+    }
+
     /// The component of a node.
     pub(crate) fn of(&self, node: u32) -> Option<u32> {
         let place = self.members.binary_search_by_key(&node, |member| member.0).ok()?;

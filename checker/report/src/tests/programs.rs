@@ -339,7 +339,7 @@ fn json_of_a_foreign_history() {
                   "assumed": [
                     "values are unique"
                   ],
-                  "model": "causal",
+                  "model": "causal-cerone",
                   "valid": true,
                   "witness": null
                 },
@@ -372,6 +372,14 @@ fn json_of_a_foreign_history() {
                     "values are unique"
                   ],
                   "model": "serializable",
+                  "valid": true,
+                  "witness": null
+                },
+                {
+                  "assumed": [
+                    "values are unique"
+                  ],
+                  "model": "causal",
                   "valid": true,
                   "witness": null
                 },
@@ -519,7 +527,7 @@ fn json_of_a_foreign_history() {
               "assumed": [
                 "values are unique"
               ],
-              "model": "causal",
+              "model": "causal-cerone",
               "valid": true,
               "witness": null
             },
@@ -552,6 +560,14 @@ fn json_of_a_foreign_history() {
                 "values are unique"
               ],
               "model": "serializable",
+              "valid": true,
+              "witness": null
+            },
+            {
+              "assumed": [
+                "values are unique"
+              ],
+              "model": "causal",
               "valid": true,
               "witness": null
             },

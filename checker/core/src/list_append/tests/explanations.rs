@@ -60,6 +60,18 @@ fn a_cycle_through_all_kinds_of_steps() {
             Then:
               T1 < T2, because T1 read key 7 as [] and T2 appended 3 to it
               However, T2 < T1, because T2 completed at 0.010 s, before T1 was invoked at 0.015 s: a contradiction
+
+            long-fork-0: 4 operations disagree about the order of writes
+            Let:
+              T1 = operation 2, process 2, ok: append 3 to key 5
+              T2 = operation 5, process 5, ok: read key 5 as [1 2 3]; read key 7 as []
+              T3 = operation 0, process 0, ok: append 3 to key 7; … 4 more
+              T4 = operation 1, process 1, ok: read key 7 as [3]; read key 5 as [1 2]
+            Then:
+              T1 < T2, because T1 appended 3 to key 5, and T2 read it as [1 2 3]
+              T2 < T3, because T2 read key 7 as [], and T3 appended 3 to key 7 later
+              T3 < T4, because T3 appended 3 to key 7, and T4 read it as [3]
+              However, T4 < T1, because T4 read key 5 as [1 2], and T1 appended 3 to key 5 later: a contradiction
         "#]],
     );
 }

@@ -36,7 +36,15 @@ pub(super) const NAMES: &[&str] = &[
     "stale-read-realtime",
     "read-skew",
     "fractured-read",
+    "non-monotonic-read",
+    "causal-violation",
+    "causal-violation-process",
+    "prefix-violation",
     "long-fork",
+    "monotonic-reads-violation",
+    "monotonic-writes-violation",
+    "read-your-writes-violation",
+    "writes-follow-reads-violation",
     "write-skew",
 ];
 
@@ -60,8 +68,8 @@ fn cycles_without_reads_of_the_past(name: &str) -> Option<Script> {
             let readers = [txn(2, (4, 5), [r(1, [1, 2])]), txn(3, (6, 7), [r(2, [1, 2])])];
             Script::new(&["G0"], 2, [writers, readers].concat())
         }
-        "G0-process" => Script::new(
-            &["G0-process"],
+        "G0-process" | "monotonic-writes-violation" => Script::new(
+            &["G0-process", "monotonic-writes-violation"],
             2,
             vec![txn(0, (0, 1), [a(1, 2)]), txn(0, (2, 3), [a(1, 1)]), txn(1, (4, 5), [r(1, [1, 2])])],
         ),
@@ -73,7 +81,11 @@ fn cycles_without_reads_of_the_past(name: &str) -> Option<Script> {
         "G1c" => {
             Script::new(&["G1c"], 2, vec![txn(0, (0, 1), [a(1, 1), r(2, [1])]), txn(1, (2, 3), [a(2, 1), r(1, [1])])])
         }
-        "G1c-process" => Script::new(&["G1c-process"], 2, vec![txn(0, (0, 1), [r(1, [1])]), txn(0, (2, 3), [a(1, 1)])]),
+        "G1c-process" | "writes-follow-reads-violation" => Script::new(
+            &["G1c-process", "writes-follow-reads-violation"],
+            2,
+            vec![txn(0, (0, 1), [r(1, [1])]), txn(0, (2, 3), [a(1, 1)])],
+        ),
         "G1c-realtime" => {
             Script::new(&["G1c-realtime"], 2, vec![txn(0, (0, 1), [r(1, [1])]), txn(1, (2, 3), [a(1, 1)])])
         }
@@ -86,12 +98,49 @@ fn cycles_without_reads_of_the_past(name: &str) -> Option<Script> {
 fn reads_of_the_past(name: &str) -> Option<Script> {
     let stale = |reader| vec![txn(0, (0, 1), [a(1, 1)]), txn(reader, (2, 3), [r(1, [])]), txn(2, (4, 5), [r(1, [1])])];
     Some(match name {
-        "G-single" | "G-single-item" | "read-skew" | "fractured-read" => Script::new(
-            &["G-single-item"],
+        "G-single" | "G-single-item" | "read-skew" | "non-monotonic-read" => Script::new(
+            &["G-single-item", "non-monotonic-read"],
             2,
             vec![txn(0, (0, 1), [a(1, 1), a(2, 1)]), txn(1, (2, 3), [r(1, [1]), r(2, [])])],
         ),
-        "G-single-item-process" | "stale-read-process" => Script::new(&["G-single-item-process"], 2, stale(0)),
+        "fractured-read" => Script::new(
+            &["G-single-item", "fractured-read"],
+            2,
+            vec![txn(0, (0, 1), [a(1, 1), a(2, 1)]), txn(1, (2, 3), [r(2, []), r(1, [1])])],
+        ),
+        "causal-violation" => Script::new(
+            &["G-single-item", "causal-violation"],
+            4,
+            vec![
+                txn(0, (0, 1), [a(1, 1)]),
+                txn(1, (2, 3), [r(1, [1]), a(2, 1)]),
+                txn(2, (4, 5), [r(2, [1]), r(1, [])]),
+            ],
+        ),
+        "causal-violation-process" => Script::new(
+            &["G-single-item-process", "causal-violation-process"],
+            4,
+            vec![txn(0, (0, 1), [a(1, 1)]), txn(0, (2, 3), [a(2, 1)]), txn(1, (4, 5), [r(2, [1]), r(1, [])])],
+        ),
+        // The order of the writers shows in a third object only.
+        "prefix-violation" => Script::new(
+            &["G-single-item", "prefix-violation"],
+            4,
+            vec![
+                txn(0, (0, 1), [a(1, 1), a(3, 1)]),
+                txn(1, (2, 3), [a(3, 2), a(2, 1)]),
+                txn(2, (4, 5), [r(2, [1]), r(1, [])]),
+                txn(3, (6, 7), [r(3, [1, 2])]),
+            ],
+        ),
+        "monotonic-reads-violation" => Script::new(
+            &["G-single-item-process", "monotonic-reads-violation"],
+            4,
+            vec![txn(0, (0, 1), [a(1, 1)]), txn(1, (2, 3), [r(1, [1])]), txn(1, (4, 5), [r(1, [])])],
+        ),
+        "G-single-item-process" | "stale-read-process" | "read-your-writes-violation" => {
+            Script::new(&["G-single-item-process", "read-your-writes-violation"], 2, stale(0))
+        }
         "G-single-item-realtime" | "stale-read-realtime" | "stale-read" => {
             Script::new(&["G-single-item-realtime"], 2, stale(1))
         }
@@ -99,7 +148,7 @@ fn reads_of_the_past(name: &str) -> Option<Script> {
         "G-nonadjacent" | "G-nonadjacent-item" | "long-fork" => {
             let writers = [txn(0, (0, 4), [a(1, 1)]), txn(1, (1, 5), [a(2, 1)])];
             let readers = [txn(2, (2, 6), [r(1, [1]), r(2, [])]), txn(3, (3, 7), [r(1, []), r(2, [1])])];
-            Script::new(&["G-nonadjacent-item"], 4, [&writers[..], &readers[..]].concat())
+            Script::new(&["G-nonadjacent-item", "long-fork"], 4, [&writers[..], &readers[..]].concat())
         }
         // No two such processes could be arranged so that real time shows nothing.
         "G-nonadjacent-item-process" => {

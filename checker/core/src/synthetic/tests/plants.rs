@@ -80,7 +80,8 @@ fn many_are_planted_side_by_side() {
     let plants: Vec<Plant> = all.iter().map(|text| text.parse().unwrap()).collect();
     let (history, expected) = generate(&Spec { ops: 5_000, plants, ..Spec::default() });
     assert_found(&judge(&history, "strict-serializable"), &expected, "all");
-    assert_eq!(expected.anomalies.len(), all.len());
+    // A read skew is a non-monotonic read here, and the long fork has a name besides that of its cycle.
+    assert_eq!(expected.anomalies.len(), all.len() + 2);
     // The model decides about the verdict, not about what is found.
     assert_eq!(expected.anomalies, judge(&history, "serializable").anomaly_types);
     assert!(expected.planted.iter().all(|planted| !planted.op_ids.is_empty()));
