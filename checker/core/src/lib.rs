@@ -9,14 +9,16 @@
 //! * [`verdict`]: [`Verdict`] and how verdicts merge (`invalid > unknown > valid`), [`Reason`];
 //! * [`finding`]: [`Finding`], an anomaly as data, with the sentences that explain it, and [`CheckResult`].
 //!
-//! Checkers: [`linearizable`] (single objects, partitioned by key), [`list_append`] and [`rw_register`] (transactions over
-//! lists and registers). [`consistency`] is the lattice of consistency models: which anomaly rules out which model.
-//! [`excerpt`] makes of a history the small one that shows a finding.
+//! Checkers: [`linearizable`] (single objects, partitioned by key), [`list_append`], [`rw_register`] and
+//! [`closed_predicate`] (transactions over lists, over registers, and over objects that predicates match).
+//! [`consistency`] is the lattice of consistency models: which anomaly rules out which model. [`excerpt`] makes of a
+//! history the small one that shows a finding.
 //!
 //! [`invariants`] checks those of a history operation by operation.
 //!
 //! [`synthetic`] makes histories with a known verdict, to hold checkers to and to measure them with.
 
+pub mod closed_predicate;
 pub mod consistency;
 pub mod excerpt;
 pub mod finding;
@@ -31,7 +33,7 @@ pub mod synthetic;
 mod transactions;
 pub mod verdict;
 
-pub use finding::{CheckResult, Edge, EdgeKind, Finding};
+pub use finding::{CheckResult, Edge, EdgeKind, Finding, LevelVerdict};
 pub use names::Names;
 pub use op::{Call, History, HistoryError, LogRecord, Mop, Operation, OtherCall, Outcome};
 pub use verdict::{Reason, Validity, Verdict};

@@ -47,6 +47,16 @@ impl Kind {
         NAMES[self.level as usize][self.base as usize]
     }
 
+    /// The anomaly's name where the cycle needs a dependency over a predicate.
+    pub(crate) fn predicate_name(self) -> &'static str {
+        const PREDICATE_NAMES: [[&str; 5]; 3] = [
+            ["G0", "G1c", "G-single", "G-nonadjacent", "G2"],
+            ["G0-process", "G1c-process", "G-single-process", "G-nonadjacent-process", "G2-process"],
+            ["G0-realtime", "G1c-realtime", "G-single-realtime", "G-nonadjacent-realtime", "G2-realtime"],
+        ];
+        PREDICATE_NAMES[self.level as usize][self.base as usize]
+    }
+
     fn bit(self) -> u16 {
         1 << (self.level * 5 + self.base)
     }

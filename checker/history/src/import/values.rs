@@ -25,6 +25,8 @@ pub(crate) fn call(f: Option<&str>, value: &Edn, told: bool, shape: &Shape, name
     let plain = value.untagged();
     let understood = if mops_of(plain).is_some() {
         txn(plain, told, shape, names)
+    } else if let (Some("init"), Edn::Map(pairs)) = (f, plain) {
+        init(pairs, names)
     } else if matches!((f, plain), (Some("txn"), Edn::Seq(parts)) if parts.is_empty()) {
         Some(Call::Txn(Vec::new()))
     } else {
@@ -178,6 +180,14 @@ fn append(value: &Edn, names: &mut Names) -> Option<Call> {
 fn txn(value: &Edn, told: bool, shape: &Shape, names: &mut Names) -> Option<Call> {
     let mops = mops_of(value)?;
     mops.map(|parts| mop(parts, told, shape, names)).collect::<Option<Vec<_>>>().map(Call::Txn)
+}
+
+/// `{key value …}`: what was there from the beginning, as a transaction that inserts it.
+fn init(pairs: &[(Edn, Edn)], names: &mut Names) -> Option<Call> {
+    let insert = |(key, value): &(Edn, Edn)| {
+        Some(Mop::Insert { key: number(key.untagged(), names), value: scalar(value, names)? })
+    };
+    pairs.iter().map(insert).collect::<Option<Vec<_>>>().map(Call::Txn)
 }
 
 fn mop(parts: &[Edn], told: bool, shape: &Shape, names: &mut Names) -> Option<Mop> {
