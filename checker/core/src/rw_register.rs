@@ -162,7 +162,8 @@ fn levels_of(
     let mut assumed = vec!["no value was written to a key twice".to_owned()];
     assumed.extend(sources::each(sources.assumed).map(|source| format!("{} was assumed", sources::name(source))));
     let unread = index.columns.ok_reads == 0;
-    let doubts = unread.then(|| "no transaction with a read completed ok: nothing was observed".to_owned());
+    let nothing = || Reason::new("NO_OK_READS", "no transaction with a read completed ok: nothing was observed");
+    let doubts = unread.then(nothing);
     let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
     let observed = Observed { order: known, doubts: doubts.into_iter().collect(), assumed };
     let mut levels = levels::verdicts(anomalies, findings, &observed);
@@ -299,6 +300,10 @@ fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usi
     (*count <= most as u64).then_some(*count - 1)
 }
 
+/// Models that are defined by anomalies which are told of lists only.
+const NOT_SOUGHT: [&str; 6] =
+    ["prefix", "PRAM", "monotonic-reads", "monotonic-writes", "read-your-writes", "writes-follow-reads"];
+
 fn verdict(
     history: &History,
     options: &Options,
@@ -312,8 +317,8 @@ fn verdict(
     if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
         verdict.validity = Validity::Invalid;
     }
-    if !model.is_decidable() {
-        let text = format!("no anomaly of transactions speaks about {model}: choose a transactional model");
+    if !model.is_decidable() || NOT_SOUGHT.contains(&model.name()) {
+        let text = format!("what rules out {model} is not looked for among registers: choose another model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }
     if known_order(history, model) < model.order() {
