@@ -161,7 +161,7 @@ fn every_level_is_told_as_far_as_it_was_settled() {
     assert_eq!(told(&healthy, SSER), Vec::<String>::new());
     let open = told(&healthy, RC);
     assert!(
-        open.contains(&"serializable: unknown".to_owned()) && !open.contains(&"causal: unknown".to_owned()),
+        open.contains(&"serializable: unknown".to_owned()) && !open.contains(&"causal-cerone: unknown".to_owned()),
         "{open:?}"
     );
     let skew = ["p0 0..2 ok r1=nil w2=1", "p1 1..3 ok r2=nil w1=1"];
