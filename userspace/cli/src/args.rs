@@ -251,12 +251,14 @@ pub(crate) enum WorkloadName {
     ListAppend,
     /// Transactions of writes to registers and reads of registers.
     RwRegister,
+    /// Transactions that insert, write and delete objects, and read them one by one and by predicate.
+    ClosedPredicate,
 }
 
 impl WorkloadName {
     /// All of them, in the order in which they are judged.
-    pub(crate) const ALL: [WorkloadName; 3] =
-        [WorkloadName::Register, WorkloadName::ListAppend, WorkloadName::RwRegister];
+    pub(crate) const ALL: [WorkloadName; 4] =
+        [WorkloadName::Register, WorkloadName::ListAppend, WorkloadName::RwRegister, WorkloadName::ClosedPredicate];
 
     /// Its name in scenarios and flags.
     pub(crate) fn name(self) -> &'static str {
@@ -264,6 +266,7 @@ impl WorkloadName {
             WorkloadName::Register => "register",
             WorkloadName::ListAppend => fissure_checker::list_append::NAME,
             WorkloadName::RwRegister => fissure_checker::rw_register::NAME,
+            WorkloadName::ClosedPredicate => fissure_checker::closed_predicate::NAME,
         }
     }
 

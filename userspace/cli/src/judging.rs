@@ -8,7 +8,8 @@ use crate::exit::Failure;
 use crate::transaction_order::TransactionOrder;
 use fissure_checker::consistency::{Model, implied_anomalies};
 use fissure_checker::{
-    Call, CheckResult, History, Mop, Operation, Reason, Validity, linearizable, list_append, rw_register,
+    Call, CheckResult, History, Mop, Operation, Reason, Validity, closed_predicate, linearizable, list_append,
+    rw_register,
 };
 use fissure_plan::{Plan, WorkloadKind};
 use std::borrow::Cow;
@@ -152,6 +153,9 @@ impl Judging {
                 };
                 rw_register::check(history, &options)
             }),
+            WorkloadName::ClosedPredicate => guarded(workload.checker(), model.name(), || {
+                closed_predicate::check(history, &closed_predicate::Options { model, ..Default::default() })
+            }),
         };
         self.with_anomalies(result)
     }
@@ -211,7 +215,9 @@ struct Parts<'h> {
 enum About {
     Register,
     Lists,
+    /// Writes and reads of registers, which predicates may read as well.
     Registers,
+    Predicates,
     /// A transaction that does nothing: it belongs to whatever the others are about.
     Nothing,
     Other,
@@ -227,6 +233,9 @@ impl About {
             }
             Call::Txn(mops) if mops.iter().all(|mop| matches!(mop, Mop::Write { .. } | Mop::Read { .. })) => {
                 About::Registers
+            }
+            Call::Txn(mops) if mops.iter().all(|mop| ["registers", "predicates"].contains(&kind(mop))) => {
+                About::Predicates
             }
             _ => About::Other,
         }
@@ -250,15 +259,19 @@ impl<'h> Parts<'h> {
             return Parts { of: vec![(WorkloadName::Register, only(history, is_register))], unchecked: None };
         }
         let has = |about: About| history.ops().iter().any(|op| About::of(&op.call) == about);
-        let idle = if has(About::Lists) || !has(About::Registers) { About::Lists } else { About::Registers };
+        // Objects that predicates read are written and read as registers are.
+        let registers = if has(About::Predicates) { About::Predicates } else { About::Registers };
+        let idle = if has(About::Lists) || !has(registers) { About::Lists } else { registers };
         let is_about = |op: &Operation, wanted: About| match About::of(&op.call) {
             About::Nothing => idle == wanted,
+            About::Registers => registers == wanted,
             about => about == wanted,
         };
         let mut of = vec![
             (WorkloadName::Register, only(history, is_register)),
             (WorkloadName::ListAppend, only(history, |op| is_about(op, About::Lists))),
             (WorkloadName::RwRegister, only(history, |op| is_about(op, About::Registers))),
+            (WorkloadName::ClosedPredicate, only(history, |op| is_about(op, About::Predicates))),
         ];
         of.retain(|(_, part)| !part.is_empty());
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -354,6 +367,15 @@ mod tests {
         let found = checkers(&Judging::default(), &History::new(both).unwrap());
         assert_eq!((found[0].0.as_str(), found[0].1), ("list-append", 1));
         assert_eq!(found[1], told("none", 0, &["NO_CHECKER"]));
+    }
+
+    #[test]
+    fn registers_that_are_read_by_predicate_go_to_the_checker_of_predicates() {
+        let insert = ":f :txn, :value [[:insert 1 5]]";
+        let read = ":f :txn, :value [[:rp :true {1 5}]]";
+        let write = ":f :txn, :value [[:w 1 6] [:r 1 6]]";
+        let found = checkers(&Judging::default(), &history(&[insert, read, write]));
+        assert_eq!(found.iter().map(|part| (part.0.as_str(), part.1)).collect::<Vec<_>>(), [("closed-predicate", 3)]);
     }
 
     #[test]
