@@ -331,7 +331,7 @@ fn logs_and_predicates() {
 fn what_nobody_understands_is_kept_as_text() {
     check(
         "h.edn",
-        "{:type :invoke :process 0 :f :init :value {1 #{2}}} {:type :ok :process 0 :f :init :value {1 #{2}, :x #error {:cause \"a\\n\\\"b\" :via [#object[a.B 0x1 \"a.B@1\"]]}}}
+        "{:type :invoke :process 0 :f :setup :value {1 #{2}}} {:type :ok :process 0 :f :setup :value {1 #{2}, :x #error {:cause \"a\\n\\\"b\" :via [#object[a.B 0x1 \"a.B@1\"]]}}}
 {:type :invoke :process 0 :f :write :value nil} {:type :ok :process 0 :f :write :value nil}
 {:type :invoke :process 0 :f :cas :value 3} {:type :fail :process 0 :f :cas :value 3}
 {:type :invoke :process 0 :f :transfer :value [1 2]} {:type :ok :process 0 :f :transfer :value [1 2]}
@@ -340,7 +340,7 @@ fn what_nobody_understands_is_kept_as_text() {
 {:type :invoke :process 0 :f :txn :value []} {:type :ok :process 0 :f :txn :value []}
 ",
         &expect![[r#"
-            0 p0 0..1 0ns ok other init {1 #{2} :x #error {:cause "a\n\"b" :via [#object [a.B 0x1 "a.B@1"]]}}
+            0 p0 0..1 0ns ok other setup {1 #{2} :x #error {:cause "a\n\"b" :via [#object [a.B 0x1 "a.B@1"]]}}
             1 p0 2..3 2ns ok other write nil
             2 p0 4..5 4ns fail other cas 3
             3 p0 6..7 6ns ok other transfer [1 2]
@@ -349,7 +349,7 @@ fn what_nobody_understands_is_kept_as_text() {
             6 p0 12..13 12ns ok []
             note: there are no times: events have their place in the order instead
             note: 1 operations `cas` are kept as text: no checker understands them
-            note: 1 operations `init` are kept as text: no checker understands them
+            note: 1 operations `setup` are kept as text: no checker understands them
             note: 1 operations `transfer` are kept as text: no checker understands them
             note: 1 operations `two words` are kept as text: no checker understands them
             note: 1 operations `txn` are kept as text: no checker understands them
