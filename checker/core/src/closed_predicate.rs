@@ -113,7 +113,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     let order = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
     let mut txns = TxnsBuilder::default();
     for op in ops {
-        txns.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome);
+        txns.push(op.into());
     }
     let cycles = match cycles(&txns.finish(), &edges, order) {
         Ok(cycles) => cycles,

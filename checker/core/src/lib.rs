@@ -36,4 +36,5 @@ pub mod verdict;
 pub use finding::{CheckResult, Edge, EdgeKind, Finding, LevelVerdict};
 pub use names::Names;
 pub use op::{Call, History, HistoryError, LogRecord, Mop, Operation, OtherCall, Outcome};
+pub use transactions::rows::{Known, MopRef, TxnRow};
 pub use verdict::{Reason, Validity, Verdict};

@@ -29,20 +29,18 @@ mod tests;
 use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding};
-use crate::names::Names;
 use crate::op::{History, Mop, Operation, Outcome};
 use crate::spill::{Limits, SpillError};
+use crate::transactions::rows::{self, Known, MopRef, TxnRow};
 use crate::transactions::visibility::{self, Breach};
-use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles_and_members, txns::TXNS_MAX};
+use crate::transactions::{Txns, cycles::Cycle, edges::Edges, find_cycles_and_members};
 use crate::verdict::Reason;
 use explain::Narrator;
-use intake::{Foreign, Intake};
-pub use intake::{MopRef, TxnRow};
+use intake::Intake;
 use keys::KeyFacts;
 use raw::Raw;
 use records::{Record, partition_of};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use versions::{DuplicateAppend, Versions};
 
 /// Name of this checker in results and on the command line.
@@ -76,15 +74,8 @@ impl Default for Options {
 #[must_use]
 pub fn check(history: &History, options: &Options) -> CheckResult {
     let ops = history.ops();
-    let known = Known {
-        real_time_order: history.has_real_time_order(),
-        origin_ns: history.origin_ns(),
-        names: history.names().clone(),
-    };
-    let fetch = |op_ids: &[u64]| {
-        let place = |op_id: &u64| ops.binary_search_by_key(op_id, |op| op.op_id).ok();
-        Ok(op_ids.iter().filter_map(place).map(|place| ops[place].clone()).collect())
-    };
+    let known = Known::of(history);
+    let fetch = |op_ids: &[u64]| Ok(rows::fetch_from(ops, op_ids));
     let checker = Checker { intake: Intake::of(ops), limits: None };
     // Without limits nothing is put aside that could fail to come back.
     checker.finish(&known, options, fetch).unwrap_or_else(|error: SpillError| {
@@ -92,23 +83,12 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
     })
 }
 
-/// What is known of a history besides its operations.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// As [`History::has_real_time_order`].
-    pub real_time_order: bool,
-    /// Zero of the times in explanations, CLOCK_MONOTONIC ns.
-    pub origin_ns: i64,
-    /// What the integers stand for.
-    pub names: Arc<Names>,
-}
-
 /// [`check`] for a history that comes operation by operation and is not kept: about 13 bytes are held of a transaction,
 /// 16 of a micro-operation and of a version.
 ///
 /// ```
-/// use fissure_checker::list_append::{Checker, Known, MopRef, Options, TxnRow};
-/// use fissure_checker::{Operation, Outcome, spill::SpillError};
+/// use fissure_checker::list_append::{Checker, Options};
+/// use fissure_checker::{Known, MopRef, Operation, Outcome, TxnRow, spill::SpillError};
 /// let mut checker = Checker::default();
 /// let row = TxnRow { op_id: 0, process: 0, invoke_seq: 0, complete_seq: Some(1), outcome: Outcome::Ok };
 /// checker.push(row, &[MopRef::Append { key: 1, value: 10 }, MopRef::ReadList { key: 1, list: Some(&[10]) }]);
@@ -157,7 +137,7 @@ impl Checker {
     ) -> Result<CheckResult, E> {
         let Self { mut intake, limits } = self;
         let model = options.model.name();
-        if let Some(reason) = refuse(&intake, &mut fetch)? {
+        if let Some(reason) = intake.arrivals.refuse("appends and list reads", &mut fetch)? {
             return Ok(CheckResult::unknown(NAME, model, reason));
         }
         let mut txns = std::mem::take(&mut intake.txns).finish();
@@ -177,7 +157,8 @@ impl Checker {
             }
         })?;
         if !duplicates.is_empty() {
-            let reason = duplicate_appends(&txns, duplicates);
+            let cases = duplicates.iter().map(|case| (case.key, case.value, case.first, case.second)).collect();
+            let reason = rows::duplicates("DUPLICATE_APPENDS", "appended to", cases, |txn| txns.op_id(txn));
             return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
         }
         seen.into_iter().for_each(|(txn, moment)| txns.note_seen(txn, moment));
@@ -213,7 +194,7 @@ impl Checker {
             checker: NAME.to_owned(),
             model: model.to_owned(),
             verdict: levels::verdict(options.model, &anomaly_types, &observed),
-            ops_checked: intake.ops,
+            ops_checked: intake.arrivals.ops,
             reads_checked: intake.ok_reads,
             partitions: intake.keys.len() as u64,
             evidence: evidence(&intake, &txns, edge_count, &told, options.model),
@@ -256,47 +237,6 @@ fn examine_keys(intake: &Intake, txns: &Txns, mut each: impl FnMut(KeyFacts)) ->
         }
         Ok(())
     })
-}
-
-/// Histories about which nothing can be said.
-fn refuse<E>(
-    intake: &Intake,
-    fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
-) -> Result<Option<Reason>, E> {
-    if intake.ops == 0 {
-        return Ok(Some(Reason::new("NOTHING_CHECKED", "the history holds no operation")));
-    }
-    if intake.ops > TXNS_MAX as u64 {
-        let text = format!("{} operations, more than the {TXNS_MAX} that fit one check", intake.ops);
-        return Ok(Some(Reason::new("TOO_LARGE", text)));
-    }
-    let Foreign { count, op_ids } = &intake.foreign;
-    let Some(first) = op_ids.first() else { return Ok(None) };
-    let first = fetch(&[*first])?.first().map(|op| op.call.f().to_owned()).unwrap_or_default();
-    let listed: Vec<String> = op_ids.iter().map(u64::to_string).collect();
-    let more = count - op_ids.len() as u64;
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let text = format!(
-        "{count} of {} operations are no transactions of appends and list reads: operation {}{more}; the first is a `{first}`",
-        intake.ops,
-        listed.join(", "),
-    );
-    Ok(Some(Reason::new("WRONG_WORKLOAD", text)))
-}
-
-fn duplicate_appends(txns: &Txns, mut duplicates: Vec<DuplicateAppend>) -> Reason {
-    duplicates.sort_unstable();
-    let case = |case: &DuplicateAppend| {
-        let (first, second) = (txns.op_id(case.first), txns.op_id(case.second));
-        format!("{} to key {} by operations {first} and {second}", case.value, case.key)
-    };
-    let cases: Vec<String> = duplicates.iter().take(5).map(case).collect();
-    let more = duplicates.len() - cases.len();
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Reason::new(
-        "DUPLICATE_APPENDS",
-        format!("the same value was appended to a key twice: {}{more}; who wrote it cannot be told", cases.join("; ")),
-    )
 }
 
 /// Findings that will be told, and how many there are of each anomaly.

@@ -36,9 +36,11 @@ mod tests;
 use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding, LevelVerdict};
-use crate::op::{Call, History, Mop, Outcome};
+use crate::op::{History, Operation, Outcome};
+use crate::spill::SpillError;
+use crate::transactions::rows::{self, Arrivals, Known, MopRef, TxnRow};
 use crate::transactions::txns::TXNS_MAX;
-use crate::transactions::words;
+use crate::transactions::{Txns, words};
 use crate::verdict::{Reason, Validity, Verdict};
 use columns::Intake;
 use explain::{Narrator, WeakNarrator};
@@ -102,57 +104,154 @@ impl Default for Options {
 /// time, and the history knows only the order within processes), `BUDGET_SPENT` (the solver gave up),
 /// `VERSION_ORDER_UNKNOWN` (some order of the writes may satisfy the model, and no method here finds it), `TOO_LARGE`.
 ///
-/// Time and memory are close to linear in the history, the solver aside.
+/// Time and memory are close to linear in the history, the solver aside. [`Checker`] does the same without a history in
+/// memory.
 #[must_use]
 pub fn check(history: &History, options: &Options) -> CheckResult {
-    let model = options.model.name();
-    if let Some(reason) = refuse(history) {
-        return CheckResult::unknown(NAME, model, reason);
-    }
-    let mut intake = Intake::default();
-    for op in history.ops() {
-        intake.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome, words::mops(op));
-    }
-    let mut found: Vec<Raw> = Vec::new();
-    let index = match Index::new(intake.finish(), &mut found) {
-        Ok(index) => index,
-        Err(duplicates) => return CheckResult::unknown(NAME, model, duplicate_writes(history, &duplicates)),
-    };
-    let order = known_order(history, options.model);
-    let sources = sources_of(history, &index, options, order);
-    let judged = judge::judge(&index, &sources, order, options, &mut found);
-    let Judged { cycles, weak, doubt, settled, method, edges } = match judged {
-        Ok(judged) => judged,
-        Err(error) => return CheckResult::unknown(NAME, model, Reason::new("SPILL_FAILED", error.to_string())),
-    };
+    let ops = history.ops();
+    let mut checker = Checker::default();
+    rows::each_of(ops, |row, mops| match mops {
+        Some(mops) => checker.push(row, mops),
+        None => checker.push_foreign(row.op_id),
+    });
+    let fetch = |op_ids: &[u64]| Ok(rows::fetch_from(ops, op_ids));
+    checker.finish(&Known::of(history), options, fetch).unwrap_or_else(|error: SpillError| {
+        CheckResult::unknown(NAME, options.model.name(), Reason::new("SPILL_FAILED", error.to_string()))
+    })
+}
 
-    let told = tell(history, &index, &sources, Found { raw: &found, cycles, weak }, options.findings_per_anomaly);
-    let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
-    let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
-    let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
-    let levels = levels_of(history, &index, &sources, order, settled, (&anomaly_types, &told.findings));
-    let mut evidence = evidence(&index, edges, &told, options.model);
-    evidence.push_str(&method);
-    CheckResult {
-        checker: NAME.to_owned(),
-        model: model.to_owned(),
-        verdict: verdict(history, options, &anomaly_types, &index, doubt),
-        ops_checked: history.len() as u64,
-        reads_checked: index.columns.ok_reads,
-        partitions: index.columns.keys.len() as u64,
-        anomaly_types,
-        not: owned(not),
-        also_not: owned(also_not),
-        levels,
-        findings: told.findings,
-        evidence,
+/// [`check`] for a history that comes operation by operation and is not kept: about 18 bytes are held of a transaction,
+/// 25 of a micro-operation, and as much again while it is judged.
+///
+/// ```
+/// use fissure_checker::rw_register::{Checker, Options};
+/// use fissure_checker::{Known, MopRef, Operation, Outcome, TxnRow, spill::SpillError};
+/// let mut checker = Checker::default();
+/// let row = TxnRow { op_id: 0, process: 0, invoke_seq: 0, complete_seq: Some(1), outcome: Outcome::Ok };
+/// checker.push(row, &[MopRef::Write { key: 1, value: 10 }, MopRef::Read { key: 2, value: Some(None) }]);
+/// let known = Known { real_time_order: true, origin_ns: 0, names: Default::default() };
+/// let fetch = |_: &[u64]| Ok::<Vec<Operation>, SpillError>(Vec::new());
+/// let result = checker.finish(&known, &Options::default(), fetch)?;
+/// assert!(!result.is_invalid());
+/// # Ok::<(), SpillError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Checker {
+    intake: Intake,
+    arrivals: Arrivals,
+    bytes_max: Option<u64>,
+    is_full: bool,
+}
+
+/// Bytes that a micro-operation and a transaction take while they are judged, at most about.
+const BYTES_PER_MOP: u64 = 100;
+const BYTES_PER_TXN: u64 = 80;
+
+impl Checker {
+    /// A checker that answers `unknown`, with reason `MEMORY_SPENT`, once the history needs more memory than this.
+    #[must_use]
+    pub fn with_memory(bytes_max: u64) -> Self {
+        Self { bytes_max: Some(bytes_max), ..Self::default() }
     }
-    .told_with(history.names())
+
+    /// The next operation, which is a transaction. Operations come in order of invocation, and keep the invariants of a
+    /// [`History`].
+    pub fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
+        if !mops.iter().all(MopRef::is_of_register) {
+            self.push_foreign(row.op_id);
+            return;
+        }
+        self.arrivals.ops += 1;
+        let mop_count = self.intake.len() + mops.len();
+        let bytes = mop_count as u64 * BYTES_PER_MOP + self.arrivals.ops * BYTES_PER_TXN;
+        self.is_full |= mop_count >= index::NEVER as usize || self.bytes_max.is_some_and(|most| bytes > most);
+        if !self.is_full && self.arrivals.ops <= TXNS_MAX as u64 {
+            self.intake.push(row, mops);
+        }
+    }
+
+    /// The next operation, which is no transaction.
+    pub fn push_foreign(&mut self, op_id: u64) {
+        self.arrivals.push_foreign(op_id);
+    }
+
+    /// Why there can be no answer.
+    fn refuse<E>(&self, fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>) -> Result<Option<Reason>, E> {
+        let refused = self.arrivals.refuse("reads and writes", fetch)?;
+        if refused.is_some() || !self.is_full {
+            return Ok(refused);
+        }
+        let (ops, held) = (self.arrivals.ops, self.intake.len());
+        Ok(Some(match self.bytes_max {
+            Some(bytes_max) => {
+                let text = format!(
+                    "transactions over registers are judged in memory: {bytes_max} bytes are enough for {held} reads and \
+                     writes, and the history of {ops} operations has more; give it more memory, or judge it by parts"
+                );
+                Reason::new("MEMORY_SPENT", text)
+            }
+            None => Reason::new("TOO_LARGE", format!("{ops} operations with more reads and writes than fit one check")),
+        }))
+    }
+
+    /// The answer. `fetch` is asked for the operations that the findings are about, in ascending order of `op_id`; one
+    /// that it does not give is told without its micro-operations.
+    ///
+    /// # Errors
+    /// Those of `fetch`, and of what was put aside.
+    pub fn finish<E: From<SpillError>>(
+        self,
+        known: &Known,
+        options: &Options,
+        mut fetch: impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+    ) -> Result<CheckResult, E> {
+        let model = options.model.name();
+        if let Some(reason) = self.refuse(&mut fetch)? {
+            return Ok(CheckResult::unknown(NAME, model, reason));
+        }
+        let ops_checked = self.arrivals.ops;
+        let mut columns = self.intake.finish();
+        let mut found: Vec<Raw> = Vec::new();
+        let index = match Index::new(&mut columns, &mut found) {
+            Ok(index) => index,
+            Err(cases) => {
+                let reason = duplicate_writes(&columns.txns, &cases);
+                return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
+            }
+        };
+        let order = known_order(known, options.model);
+        let sources = sources_of(known, &index, options, order);
+        let Judged { cycles, weak, doubt, settled, method, edges } =
+            judge::judge(&index, &sources, order, options, &mut found)?;
+        let found = Found { raw: &found, cycles, weak };
+        let told = tell(known, &index, &sources, found, options.findings_per_anomaly, &mut fetch)?;
+        let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
+        let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
+        let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
+        let levels = levels_of(known, &index, &sources, order, settled, (&anomaly_types, &told.findings));
+        let mut evidence = evidence(&index, edges, &told, options.model);
+        evidence.push_str(&method);
+        let result = CheckResult {
+            checker: NAME.to_owned(),
+            model: model.to_owned(),
+            verdict: verdict(known, options, &anomaly_types, &index, doubt),
+            ops_checked,
+            reads_checked: index.columns.ok_reads,
+            partitions: index.columns.keys.len() as u64,
+            anomaly_types,
+            not: owned(not),
+            also_not: owned(also_not),
+            levels,
+            findings: told.findings,
+            evidence,
+        };
+        Ok(result.told_with(&known.names))
+    }
 }
 
 /// The answer at every level, as far as the search for the model that was asked about goes.
 fn levels_of(
-    history: &History,
+    known: &Known,
     index: &Index,
     sources: &Sources,
     order: Order,
@@ -164,8 +263,7 @@ fn levels_of(
     let unread = index.columns.ok_reads == 0;
     let nothing = || Reason::new("NO_OK_READS", "no transaction with a read completed ok: nothing was observed");
     let doubts = unread.then(nothing);
-    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
-    let observed = Observed { order: known, doubts: doubts.into_iter().collect(), assumed };
+    let observed = Observed { order: strongest_order(known), doubts: doubts.into_iter().collect(), assumed };
     let mut levels = levels::verdicts(anomalies, findings, &observed);
     for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
         let need = Need::of(level.model);
@@ -180,55 +278,23 @@ fn levels_of(
     levels
 }
 
-/// Histories about which nothing can be said.
-fn refuse(history: &History) -> Option<Reason> {
-    if history.is_empty() {
-        return Some(Reason::new("NOTHING_CHECKED", "the history holds no operation"));
-    }
-    let mops: usize = history.ops().iter().map(|op| words::mops(op).len()).sum();
-    if history.len() > TXNS_MAX || mops >= index::NEVER as usize {
-        let text = format!("{} operations with {mops} reads and writes: more than fit one check", history.len());
-        return Some(Reason::new("TOO_LARGE", text));
-    }
-    let fits = |call: &Call| match call {
-        Call::Txn(mops) => mops.iter().all(|mop| matches!(mop, Mop::Write { .. } | Mop::Read { .. })),
-        _ => false,
-    };
-    let mut foreign = history.ops().iter().filter(|op| !fits(&op.call));
-    let first = foreign.next()?;
-    let text = format!(
-        "{} of {} operations are no transactions of reads and writes: the first is operation {}, a `{}`",
-        foreign.count() + 1,
-        history.len(),
-        first.op_id,
-        first.call.f(),
-    );
-    Some(Reason::new("WRONG_WORKLOAD", text))
-}
-
-fn duplicate_writes(history: &History, duplicates: &[DuplicateWrite]) -> Reason {
-    let id = |txn: u32| history.ops()[txn as usize].op_id;
-    let case = |case: &DuplicateWrite| {
-        let (first, second) = (id(case.first), id(case.second));
-        format!("{} to key {} by operations {first} and {second}", case.value, case.key)
-    };
-    let cases: Vec<String> = duplicates.iter().take(5).map(case).collect();
-    let more = duplicates.len() - cases.len();
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Reason::new(
-        "DUPLICATE_WRITES",
-        format!("the same value was written to a key twice: {}{more}; whose it was cannot be told", cases.join("; ")),
-    )
+fn duplicate_writes(txns: &Txns, duplicates: &[DuplicateWrite]) -> Reason {
+    let cases = duplicates.iter().map(|case| (case.key, case.value, case.first, case.second)).collect();
+    rows::duplicates("DUPLICATE_WRITES", "written to", cases, |txn| txns.op_id(txn))
 }
 
 /// The order that the model relies on, as far as the history knows it.
-fn known_order(history: &History, model: Model) -> Order {
-    let known = if history.has_real_time_order() { Order::Realtime } else { Order::Process };
-    model.order().min(known)
+fn known_order(known: &Known, model: Model) -> Order {
+    model.order().min(strongest_order(known))
 }
 
-fn sources_of(history: &History, index: &Index, options: &Options, order: Order) -> Sources {
-    let linearizable = options.linearizable_keys && history.has_real_time_order();
+/// The strongest order that the history knows.
+fn strongest_order(known: &Known) -> Order {
+    if known.real_time_order { Order::Realtime } else { Order::Process }
+}
+
+fn sources_of(known: &Known, index: &Index, options: &Options, order: Order) -> Sources {
+    let linearizable = options.linearizable_keys && known.real_time_order;
     let asked = [
         (options.transaction_order.is_some(), sources::SUPPLIED),
         (options.wfr_keys, sources::RMW),
@@ -262,28 +328,51 @@ struct Found<'f> {
     weak: Vec<(Rule, bool, Weak)>,
 }
 
-fn tell(history: &History, index: &Index, sources: &Sources, found: Found<'_>, most: usize) -> Told {
-    let Found { raw, mut cycles, weak } = found;
-    let mut narrator = Narrator::new(index, history.ops(), history.origin_ns(), sources);
+/// Tells everything once to learn which operations that takes, fetches them, and tells it again.
+fn tell<E>(
+    known: &Known,
+    index: &Index,
+    sources: &Sources,
+    mut found: Found<'_>,
+    most: usize,
+    fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+) -> Result<Told, E> {
+    let txns = &index.columns.txns;
+    let first_op = |cycle: &NamedCycle| cycle.cycle.steps.iter().map(|step| step.from).min();
+    found.cycles.sort_by_cached_key(|named| (named.kind, named.cycle.steps.len(), first_op(named)));
+    let mut narrator = Narrator::new(index, known.origin_ns, sources);
+    loop {
+        let told = tell_with(&mut narrator, &found, most);
+        let missing = narrator.take_missing();
+        if missing.is_empty() {
+            return Ok(told);
+        }
+        let op_ids: Vec<u64> = missing.iter().map(|txn| txns.op_id(*txn)).collect();
+        let mut by_id: BTreeMap<u64, Operation> = fetch(&op_ids)?.into_iter().map(|op| (op.op_id, op)).collect();
+        for txn in missing {
+            narrator.learn(txn, by_id.remove(&txns.op_id(txn)).unwrap_or_else(|| txns.bare_operation(txn)));
+        }
+    }
+}
+
+fn tell_with(narrator: &mut Narrator<'_>, found: &Found<'_>, most: usize) -> Told {
     let mut told = Told { findings: Vec::new(), counts: BTreeMap::new() };
     // Stable: within one anomaly, key order and order of invocation remain.
-    let mut found: Vec<&Raw> = raw.iter().collect();
-    found.sort_by_key(|raw| raw.name());
-    for raw in found {
+    let mut raw: Vec<&Raw> = found.raw.iter().collect();
+    raw.sort_by_key(|raw| raw.name());
+    for raw in raw {
         if let Some(number) = count(&mut told.counts, raw.name(), most) {
             told.findings.push(narrator.raw(number, raw));
         }
     }
-    let first_op = |cycle: &NamedCycle| cycle.cycle.steps.iter().map(|step| step.from).min();
-    cycles.sort_by_cached_key(|named| (named.kind, named.cycle.steps.len(), first_op(named)));
-    for named in &cycles {
+    for named in &found.cycles {
         if let Some(number) = count(&mut told.counts, named.kind.name(), most) {
-            told.findings.push(words::cycle(&mut narrator, named.kind.name(), number, &named.cycle));
+            told.findings.push(words::cycle(narrator, named.kind.name(), number, &named.cycle));
         }
     }
-    for (rule, processes, weak) in &weak {
+    for (rule, processes, weak) in &found.weak {
         let name = weak::name(*rule, *processes);
-        let mut narrator = WeakNarrator { inner: &mut narrator, shown: &weak.shown, rule: *rule };
+        let mut narrator = WeakNarrator { inner: narrator, shown: &weak.shown, rule: *rule };
         for cycle in &weak.cycles {
             if let Some(number) = count(&mut told.counts, name, most) {
                 told.findings.push(words::cycle(&mut narrator, name, number, cycle));
@@ -305,7 +394,7 @@ const NOT_SOUGHT: [&str; 6] =
     ["prefix", "PRAM", "monotonic-reads", "monotonic-writes", "read-your-writes", "writes-follow-reads"];
 
 fn verdict(
-    history: &History,
+    known: &Known,
     options: &Options,
     anomaly_types: &BTreeSet<String>,
     index: &Index,
@@ -321,10 +410,10 @@ fn verdict(
         let text = format!("what rules out {model} is not looked for among registers: choose another model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }
-    if known_order(history, model) < model.order() {
+    if known_order(known, model) < model.order() {
         let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
-    } else if options.linearizable_keys && !history.has_real_time_order() {
+    } else if options.linearizable_keys && !known.real_time_order {
         let text = "linearizable keys were assumed, but the history knows nothing of real time";
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
     }

@@ -4,7 +4,7 @@
 //! [`Dependencies`](dependencies::Dependencies); from there on nothing knows what the objects were. A transaction is a
 //! number (`u32`), counted in order of invocation.
 //!
-//! Rooms: `txns` holds the columns; `dependencies` and `edges` what data gives; `sweep` finds who lies on cycles at all;
+//! Rooms: `rows` is how transactions come in; `txns` holds the columns; `dependencies` and `edges` what data gives; `sweep` finds who lies on cycles at all;
 //! `graph` takes these with the order in processes and in real time; `scc`, `cycles`, `single` and `nonadjacent` find
 //! short cycles and name them. Nothing recurses, nothing is bounded by a time-out, and no result depends on the order of a
 //! hash map.
@@ -14,6 +14,7 @@ pub(crate) mod dependencies;
 pub(crate) mod edges;
 pub(crate) mod graph;
 mod nonadjacent;
+pub(crate) mod rows;
 pub(crate) mod scc;
 mod single;
 mod sweep;

@@ -1,15 +1,17 @@
 //! How long it takes from sealed Parquet to a verdict, and how much memory.
 //!
 //! `cargo bench -p fissure-history --bench check`. One row for each size of `FISSURE_BENCH_TXNS` (numbers with commas
-//! between them; 10 000, 100 000 and 1 000 000 by default): list-append, 10 clients, 1 to 4 micro-operations, strictly
-//! serializable. Seconds are of wall time, CPU seconds those of the whole process, during the check alone; the peak of
+//! between them; 10 000, 100 000 and 1 000 000 by default) and each shape of `FISSURE_BENCH_SHAPES` (`list-append` and
+//! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level): 10
+//! clients, 1 to 4 micro-operations, strictly serializable where the shape does not say otherwise. Seconds are of wall time, CPU seconds those of the whole process, during the check alone; the peak of
 //! the resident set is reset before it where the kernel allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row
 //! is appended; with `FISSURE_BENCH_DIR` the histories are kept there, and not made again; `FISSURE_BENCH_MEMORY_MB` is the
 //! memory that the check may use.
 
-use fissure_checker::list_append::Options;
-use fissure_checker::synthetic::{Spec, Stream};
-use fissure_history::check::{Checked, Memory, list_append};
+use fissure_checker::consistency::Model;
+use fissure_checker::synthetic::{Level, Spec, Stream, Workload};
+use fissure_checker::{list_append, rw_register};
+use fissure_history::check::{Checked, Memory, Options, transactions};
 use fissure_history::{HistoryWriter, synthetic};
 use std::io::Write as _;
 use std::path::Path;
@@ -17,46 +19,74 @@ use std::time::Instant;
 
 const SEED: u64 = 42;
 
+/// What is generated, and what is asked.
+struct Shape {
+    name: &'static str,
+    workload: Workload,
+    level: Level,
+    model: &'static str,
+}
+
+const SHAPES: [Shape; 5] = {
+    const fn shape(name: &'static str, workload: Workload, level: Level, model: &'static str) -> Shape {
+        Shape { name, workload, level, model }
+    }
+    [
+        shape("list-append", Workload::ListAppend, Level::StrictSerializable, "strict-serializable"),
+        shape("rw-register", Workload::RwRegister, Level::StrictSerializable, "strict-serializable"),
+        shape("read-committed", Workload::RwRegister, Level::ReadCommitted, "read-committed"),
+        shape("read-atomic", Workload::RwRegister, Level::ReadAtomic, "read-atomic"),
+        shape("causal", Workload::RwRegister, Level::Causal, "causal-cerone"),
+    ]
+};
+
 fn main() {
     let wanted = std::env::var("FISSURE_BENCH_TXNS").unwrap_or_else(|_| "10000,100000,1000000".to_owned());
     let sizes: Vec<u64> = wanted.split(',').map(|size| size.replace('_', "").parse().expect("a number")).collect();
+    let shapes = std::env::var("FISSURE_BENCH_SHAPES").unwrap_or_else(|_| "list-append,rw-register".to_owned());
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let kept = std::env::var_os("FISSURE_BENCH_DIR");
     let dir = kept.as_ref().map_or(scratch.path(), |dir| Path::new(dir));
-    println!("{:>12} {:>9} {:>9} {:>9} {:>9}  answer", "txns", "MB", "seconds", "cpu s", "peak MB");
-    for txns in sizes {
-        let run = dir.join(format!("list-append-{txns}"));
-        if !run.exists() {
-            write(&run, txns);
+    println!("{:<16} {:>12} {:>9} {:>9} {:>9} {:>9}  answer", "history", "txns", "MB", "seconds", "cpu s", "peak MB");
+    for name in shapes.split(',') {
+        let shape = SHAPES.iter().find(|shape| shape.name == name).expect("a shape");
+        for txns in &sizes {
+            let run = dir.join(format!("{name}-{txns}"));
+            if !run.exists() {
+                write(&run, shape, *txns);
+            }
+            measure(&run, shape, *txns);
         }
-        measure(&run, txns);
     }
 }
 
-fn write(run: &Path, ops: u64) {
-    let spec = Spec { ops, seed: SEED, ..Spec::default() };
+fn write(run: &Path, shape: &Shape, ops: u64) {
+    let spec = Spec { ops, workload: shape.workload, level: shape.level, seed: SEED, ..Spec::default() };
     std::fs::create_dir_all(run).expect("a folder");
     let mut writer = HistoryWriter::create(run).expect("a writer");
     synthetic::write(Stream::new(&spec).expect("a stream"), &mut writer, |_| {}).expect("written");
     writer.finish().expect("sealed");
 }
 
-fn measure(run: &Path, txns: u64) {
+fn measure(run: &Path, shape: &Shape, txns: u64) {
+    let model = Model::parse(shape.model).expect("a model");
+    let options = Options {
+        lists: Some(list_append::Options { model, ..Default::default() }),
+        registers: Some(rw_register::Options { model, ..Default::default() }),
+    };
+    let memory = std::env::var("FISSURE_BENCH_MEMORY_MB").ok().map(|mb| mb.parse::<u64>().expect("a number") << 20);
+    let memory = Memory { bytes_max: memory, spill_dir: None };
     // Not allowed everywhere; the peak then includes what came before.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let (started, cpu) = (Instant::now(), cpu_s());
-    let memory = std::env::var("FISSURE_BENCH_MEMORY_MB").ok().map(|mb| mb.parse::<u64>().expect("a number") << 20);
-    let memory = Memory { bytes_max: memory, spill_dir: None };
-    let Ok(Checked::Judged(result)) = list_append(run, None, &Options::default(), &memory) else {
-        panic!("not judged")
-    };
+    let Ok(Checked::Judged(result)) = transactions(run, None, &options, &memory) else { panic!("not judged") };
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_s() - cpu);
     let (peak, size) = (status_mb("VmHWM:"), bytes(run) / 1_000_000);
-    let answer = result.verdict.validity.name();
-    println!("{txns:>12} {size:>9} {seconds:>9.3} {cpu:>9.2} {peak:>9}  {answer}");
+    let (name, answer) = (shape.name, result.verdict.validity.name());
+    println!("{name:<16} {txns:>12} {size:>9} {seconds:>9.3} {cpu:>9.2} {peak:>9}  {answer}");
     if let Some(path) = std::env::var_os("FISSURE_BENCH_JSON") {
         let line = format!(
-            "{{\"bench\":\"check\",\"history\":\"list-append\",\"txns\":{txns},\"seed\":{SEED},\"file_mb\":{size},\
+            "{{\"bench\":\"check\",\"history\":\"{name}\",\"txns\":{txns},\"seed\":{SEED},\"file_mb\":{size},\
              \"seconds\":{seconds:.4},\"cpu_s\":{cpu:.2},\"peak_mb\":{peak},\"answer\":\"{answer}\"}}"
         );
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);

@@ -1,7 +1,7 @@
-//! Checkers fed straight from sealed columns: no operation is built but those that a finding is about.
+//! Checkers of transactions fed straight from sealed columns: no operation is built but those that a finding is about.
 //!
-//! The answer is that of reading the whole history and judging it ([`crate::read_history`] and
-//! [`list_append::check`]), at a fraction of the time and the memory.
+//! The answer is that of reading the whole history and judging it ([`crate::read_history`] with [`list_append::check`] or
+//! [`rw_register::check`]), at a fraction of the time and the memory.
 
 use crate::error::Error;
 use crate::parquet_file;
@@ -9,9 +9,8 @@ use crate::read::{files_in_order, order_is_known, read_names};
 use crate::spill::FileSpill;
 use crate::txn_reader::{TxnBatch, TxnBatches};
 use fissure_checker::invariants::Invariants;
-use fissure_checker::list_append::{self, Checker, Known, MopRef};
 use fissure_checker::spill::Limits;
-use fissure_checker::{CheckResult, Operation};
+use fissure_checker::{CheckResult, Known, MopRef, Operation, TxnRow, list_append, rw_register};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +18,20 @@ use std::sync::Arc;
 /// What a history turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// Transactions of appends and list reads throughout, and what the checker says of them.
+    /// Transactions of appends and list reads throughout, or of writes and reads of registers, and what their checker says.
     Judged(Box<CheckResult>),
-    /// Something else besides, or `op_id`s that are not counted from 0: read it whole, and choose its checkers.
+    /// Something else besides, something that was not asked for, or `op_id`s that are not counted from 0: read it whole,
+    /// and choose its checkers.
     Other,
+}
+
+/// What is asked of which checker; one without options is not asked.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Of the checker of lists.
+    pub lists: Option<list_append::Options>,
+    /// Of the checker of registers.
+    pub registers: Option<rw_register::Options>,
 }
 
 /// How much memory a check may use.
@@ -42,19 +51,70 @@ impl Memory {
     }
 }
 
-/// Judges a run, a folder of Parquet files or one file, as transactions over lists. Times in explanations count from
-/// `origin_ns`, or from the first invocation.
+/// The checkers that may still turn out to be the right one.
+struct Candidates {
+    lists: Option<list_append::Checker>,
+    registers: Option<rw_register::Checker>,
+}
+
+impl Candidates {
+    fn new(options: &Options, memory: &Memory) -> Result<Self, Error> {
+        let lists = match (&options.lists, memory.limits()?) {
+            (None, _) => None,
+            (_, None) => Some(list_append::Checker::default()),
+            (_, Some(limits)) => Some(list_append::Checker::with_limits(limits)),
+        };
+        let registers = memory.bytes_max.map_or_else(rw_register::Checker::default, rw_register::Checker::with_memory);
+        Ok(Self { lists, registers: options.registers.is_some().then_some(registers) })
+    }
+
+    /// The next transaction; false once nobody is left who understands them all. One that does nothing is anybody's.
+    fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) -> bool {
+        if !mops.iter().all(MopRef::is_of_list) {
+            self.lists = None;
+        }
+        if !mops.iter().all(MopRef::is_of_register) {
+            self.registers = None;
+        }
+        if let Some(lists) = &mut self.lists {
+            lists.push(row, mops);
+        }
+        if let Some(registers) = &mut self.registers {
+            registers.push(row, mops);
+        }
+        self.lists.is_some() || self.registers.is_some()
+    }
+
+    /// The answer of the checker that is left; of lists, if both are.
+    fn finish(
+        self,
+        known: &Known,
+        options: &Options,
+        fetch: impl FnMut(&[u64]) -> Result<Vec<Operation>, Error>,
+    ) -> Result<Checked, Error> {
+        let result = match (self, options) {
+            (Self { lists: Some(checker), .. }, Options { lists: Some(options), .. }) => {
+                checker.finish(known, options, fetch)?
+            }
+            (Self { registers: Some(checker), .. }, Options { registers: Some(options), .. }) => {
+                checker.finish(known, options, fetch)?
+            }
+            _ => return Ok(Checked::Other),
+        };
+        Ok(Checked::Judged(Box::new(result)))
+    }
+}
+
+/// Judges a run, a folder of Parquet files or one file, as transactions over lists or over registers, whichever they
+/// are. Times in explanations count from `origin_ns`, or from the first invocation.
+///
+/// Lists that do not fit `memory` go to a file; registers that do not fit are not judged, and the answer says so.
 ///
 /// # Errors
 /// As [`crate::read_history`], and if the device has no room for what does not fit memory.
-pub fn list_append(
-    path: &Path,
-    origin_ns: Option<i64>,
-    options: &list_append::Options,
-    memory: &Memory,
-) -> Result<Checked, Error> {
+pub fn transactions(path: &Path, origin_ns: Option<i64>, options: &Options, memory: &Memory) -> Result<Checked, Error> {
     let files = files_in_order(path)?;
-    let mut checker = memory.limits()?.map_or_else(Checker::default, Checker::with_limits);
+    let mut candidates = Candidates::new(options, memory)?;
     let mut invariants = Invariants::default();
     let mut merge = Merge::open(&files)?;
     let mut next_id = 0;
@@ -63,14 +123,16 @@ pub fn list_append(
         let mut mops: Vec<MopRef<'_>> = Vec::new();
         for row in run.rows.clone() {
             let txn = batch.row(row)?;
-            if !batch.mops(row, &mut mops)? || mops.contains(&MopRef::Foreign) || txn.op_id != next_id {
+            if !batch.mops(row, &mut mops)? || txn.op_id != next_id {
                 return Ok(Checked::Other);
             }
             next_id += 1;
             invariants
                 .push(txn.op_id, txn.process, txn.invoke_seq, txn.complete_seq, txn.outcome)
                 .map_err(|source| Error::Invariant { path: path.to_owned(), source })?;
-            checker.push(txn, &mops);
+            if !candidates.push(txn, &mops) {
+                return Ok(Checked::Other);
+            }
         }
         merge.advance(&run);
     }
@@ -81,8 +143,7 @@ pub fn list_append(
         None => fetch(&all, &[0])?.first().map_or(0, |op| op.invoke_ns),
     };
     let known = Known { real_time_order: order_is_known(&all)?, origin_ns, names: read_names(path)? };
-    let result = checker.finish(&known, options, |op_ids| fetch(&all, op_ids))?;
-    Ok(Checked::Judged(Box::new(result)))
+    candidates.finish(&known, options, |op_ids| fetch(&all, op_ids))
 }
 
 /// The operations with these numbers, which ascend; only the pages that have them are decoded.

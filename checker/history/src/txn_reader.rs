@@ -3,15 +3,14 @@
 //! Row groups are decoded by several threads, a bounded stretch ahead, and come in the order of the files. Checks damage
 //! as [`crate::read_history`] does.
 
-use crate::calls::{F_TXN, MOP_APPEND, MOP_READ_LIST, f_code, memoized, mop_code};
+use crate::calls::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, memoized, mop_code};
 use crate::columns::{Columns, check_version, conform, optional_int};
 use crate::error::Error;
 use crate::parquet_file::{self, RowGroup};
 use crate::schema::txn_fields;
 use arrow::array::{Array, AsArray, Int64Array, ListArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
-use fissure_checker::Outcome;
-use fissure_checker::list_append::{MopRef, TxnRow};
+use fissure_checker::{MopRef, Outcome, TxnRow};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock};
@@ -138,6 +137,14 @@ impl TxnBatch {
                     let known = told && self.lists.is_valid(mop);
                     let list = known.then(|| &self.elements.values()[range_of(&self.lists, mop)]);
                     MopRef::ReadList { key: key()?, list }
+                }
+                MOP_WRITE => {
+                    let value = optional_int(&self.mop_value, mop).ok_or_else(|| missing("value"))?;
+                    MopRef::Write { key: key()?, value }
+                }
+                MOP_READ => {
+                    let known = told && self.lists.is_null(mop);
+                    MopRef::Read { key: key()?, value: known.then(|| optional_int(&self.mop_value, mop)) }
                 }
                 _ => MopRef::Foreign,
             });

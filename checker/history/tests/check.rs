@@ -1,8 +1,8 @@
 //! Judging columns gives what judging the history gives, answer for answer and word for word.
 
 use fissure_checker::synthetic::{Latency, Level, Spec, Stream, Workload};
-use fissure_checker::{CheckResult, list_append};
-use fissure_history::check::{self, Checked, Memory};
+use fissure_checker::{CheckResult, Validity, list_append, rw_register};
+use fissure_history::check::{self, Checked, Memory, Options};
 use fissure_history::{Error, HistoryWriter, read_history, synthetic};
 use std::path::Path;
 
@@ -12,29 +12,67 @@ fn write(spec: &Spec, dir: &Path) {
     writer.finish().unwrap();
 }
 
+fn options() -> Options {
+    Options { lists: Some(list_append::Options::default()), registers: Some(rw_register::Options::default()) }
+}
+
+fn judge(path: &Path, memory: &Memory) -> Result<Checked, Error> {
+    check::transactions(path, None, &options(), memory)
+}
+
 /// Both answers about a history of this kind.
 fn both(spec: &Spec, memory: &Memory) -> (Checked, CheckResult) {
     let dir = tempfile::tempdir().unwrap();
     write(spec, dir.path());
-    let options = list_append::Options::default();
     let history = read_history(dir.path()).unwrap().history;
-    (check::list_append(dir.path(), None, &options, memory).unwrap(), list_append::check(&history, &options))
+    let whole = match spec.workload {
+        Workload::RwRegister => rw_register::check(&history, &rw_register::Options::default()),
+        _ => list_append::check(&history, &list_append::Options::default()),
+    };
+    (judge(dir.path(), memory).unwrap(), whole)
 }
+
+const SMALL: Memory = Memory { bytes_max: Some(1_000_000), spill_dir: None };
 
 fn agree(spec: &Spec) -> CheckResult {
     let (columns, whole) = both(spec, &Memory::default());
     assert_eq!(columns, Checked::Judged(Box::new(whole.clone())));
-    let (columns, _) = both(spec, &Memory { bytes_max: Some(1_000_000), spill_dir: None });
-    assert_eq!(columns, Checked::Judged(Box::new(whole.clone())), "with little memory");
+    let (columns, _) = both(spec, &SMALL);
+    if spec.workload == Workload::RwRegister {
+        let Checked::Judged(result) = columns else { panic!("not judged") };
+        assert_eq!(result.verdict.validity, Validity::Unknown);
+        assert_eq!(result.verdict.reasons[0].code, "MEMORY_SPENT");
+    } else {
+        assert_eq!(columns, Checked::Judged(Box::new(whole.clone())), "with little memory");
+    }
     whole
 }
 
 #[test]
 fn healthy_histories_of_every_level() {
-    for level in Level::ALL {
-        let spec = Spec { level, ops: 20_000, info_share: 0.05, fail_share: 0.05, ..Spec::default() };
+    for (level, workload) in
+        Level::ALL.into_iter().flat_map(|level| [(level, Workload::ListAppend), (level, REGISTERS)])
+    {
+        let spec = Spec { level, workload, ops: 20_000, info_share: 0.05, fail_share: 0.05, ..Spec::default() };
         agree(&spec);
     }
+}
+
+const REGISTERS: Workload = Workload::RwRegister;
+
+#[test]
+fn planted_anomalies_of_registers() {
+    let plants = ["G-single:9_000", "G1a", "lost-update:10", "stale-read:500"].map(|plant| plant.parse().unwrap());
+    let result = agree(&Spec { workload: REGISTERS, ops: 30_000, plants: plants.to_vec(), ..Spec::default() });
+    assert!(result.is_invalid() && result.findings.len() >= 4, "{:?}", result.anomaly_types);
+}
+
+#[test]
+fn who_is_not_asked_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&Spec { ops: 100, ..Spec::default() }, dir.path());
+    let registers = Options { lists: None, ..options() };
+    assert_eq!(check::transactions(dir.path(), None, &registers, &Memory::default()).unwrap(), Checked::Other);
 }
 
 #[test]
@@ -48,8 +86,9 @@ fn planted_anomalies_far_apart_and_operations_that_come_late() {
 }
 
 #[test]
-fn what_is_no_list_is_left_to_others() {
-    for workload in Workload::ALL.into_iter().filter(|workload| *workload != Workload::ListAppend) {
+fn what_is_neither_list_nor_register_is_left_to_others() {
+    let others = |workload: &Workload| ![Workload::ListAppend, REGISTERS].contains(workload);
+    for workload in Workload::ALL.into_iter().filter(others) {
         let (columns, _) = both(&Spec { workload, ops: 500, ..Spec::default() }, &Memory::default());
         assert_eq!(columns, Checked::Other, "{workload}");
     }
@@ -59,11 +98,10 @@ fn what_is_no_list_is_left_to_others() {
 fn one_file_is_judged_as_well_as_its_run() {
     let dir = tempfile::tempdir().unwrap();
     write(&Spec { ops: 1_000, plants: vec!["G1c".parse().unwrap()], ..Spec::default() }, dir.path());
-    let options = list_append::Options::default();
-    let of_run = check::list_append(dir.path(), None, &options, &Memory::default()).unwrap();
+    let of_run = judge(dir.path(), &Memory::default()).unwrap();
     let file = dir.path().join("history/ops/part-00000.parquet");
     let file = if file.exists() { file } else { dir.path().join("ops/part-00000.parquet") };
-    assert_eq!(check::list_append(&file, None, &options, &Memory::default()).unwrap(), of_run);
+    assert_eq!(judge(&file, &Memory::default()).unwrap(), of_run);
 }
 
 #[test]
@@ -73,12 +111,11 @@ fn damage_is_an_error_and_never_an_answer() {
     let file = dir.path().join("history/ops/part-00000.parquet");
     let file = if file.exists() { file } else { dir.path().join("ops/part-00000.parquet") };
     let good = std::fs::read(&file).unwrap();
-    let options = list_append::Options::default();
     for place in (0..good.len()).step_by(good.len() / 97) {
         let mut bad = good.clone();
         bad[place] ^= 1 << (place % 8);
         std::fs::write(&file, &bad).unwrap();
-        let error = check::list_append(dir.path(), None, &options, &Memory::default()).expect_err("damaged");
+        let error = judge(dir.path(), &Memory::default()).expect_err("damaged");
         assert!(matches!(error, Error::Corrupt { .. }), "byte {place}: {error}");
     }
 }

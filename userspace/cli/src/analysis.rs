@@ -112,7 +112,7 @@ pub(crate) fn analyze(run: &RunDir) -> Result<Analysis, Failure> {
     })
 }
 
-/// Judges sealed transactions over lists from their columns, without reading the history whole: `None` if it is something
+/// Judges sealed transactions over lists or registers from their columns, without reading the history whole: `None` if it is something
 /// else, or if more is asked than that.
 ///
 /// # Errors
@@ -122,8 +122,9 @@ pub(crate) fn judged_from_columns(
     judging: &Judging,
     memory: &Option<Memory>,
 ) -> Result<Option<Vec<CheckResult>>, Failure> {
-    let (Some(memory), Some(options)) = (memory, judging.list_append_options()) else { return Ok(None) };
-    let judge = || fissure_history::check::list_append(path, None, &options, memory);
+    let Some(memory) = memory else { return Ok(None) };
+    let options = judging.column_options();
+    let judge = || fissure_history::check::transactions(path, None, &options, memory);
     // A checker that panics is asked again, with the whole history, where a panic is a doubt.
     let Ok(checked) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) else { return Ok(None) };
     Ok(match checked.map_err(Failure::usage)? {

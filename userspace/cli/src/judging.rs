@@ -11,6 +11,7 @@ use fissure_checker::{
     Call, CheckResult, History, Mop, Operation, Reason, Validity, closed_predicate, linearizable, list_append,
     rw_register,
 };
+use fissure_history::check;
 use fissure_plan::{Plan, WorkloadKind};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,21 +139,12 @@ impl Judging {
             WorkloadName::Register => {
                 guarded(workload.checker(), "linearizable", || linearizable::check_register(history, &self.registers))
             }
-            WorkloadName::ListAppend => guarded(workload.checker(), model.name(), || {
-                list_append::check(history, &list_append::Options { model, ..Default::default() })
-            }),
-            WorkloadName::RwRegister => guarded(workload.checker(), model.name(), || {
-                let Assumptions { wfr_keys, sequential_keys, linearizable_keys } = self.assumptions;
-                let options = rw_register::Options {
-                    model,
-                    wfr_keys,
-                    sequential_keys,
-                    linearizable_keys,
-                    transaction_order: order.map(<[_]>::to_vec),
-                    ..Default::default()
-                };
-                rw_register::check(history, &options)
-            }),
+            WorkloadName::ListAppend => {
+                guarded(workload.checker(), model.name(), || list_append::check(history, &self.list_options()))
+            }
+            WorkloadName::RwRegister => {
+                guarded(workload.checker(), model.name(), || rw_register::check(history, &self.register_options(order)))
+            }
             WorkloadName::ClosedPredicate => guarded(workload.checker(), model.name(), || {
                 closed_predicate::check(history, &closed_predicate::Options { model, ..Default::default() })
             }),
@@ -168,11 +160,32 @@ impl Judging {
         result
     }
 
-    /// Whether nothing but the model is asked of the checker of lists.
-    pub(crate) fn list_append_options(&self) -> Option<list_append::Options> {
-        let plain =
-            matches!(self.workload, None | Some(WorkloadName::ListAppend)) && self.flag_of_registers().is_none();
-        plain.then(|| list_append::Options { model: self.model(WorkloadName::ListAppend), ..Default::default() })
+    /// What is asked of checkers that read sealed columns themselves.
+    pub(crate) fn column_options(&self) -> check::Options {
+        let asked = |workload: WorkloadName| self.workload.is_none_or(|wanted| wanted == workload);
+        // Flags of registers are an error elsewhere, and an order of transactions names operations.
+        let lists = asked(WorkloadName::ListAppend) && self.flag_of_registers().is_none();
+        let registers = asked(WorkloadName::RwRegister) && self.transaction_order.is_none();
+        check::Options {
+            lists: lists.then(|| self.list_options()),
+            registers: registers.then(|| self.register_options(None)),
+        }
+    }
+
+    fn list_options(&self) -> list_append::Options {
+        list_append::Options { model: self.model(WorkloadName::ListAppend), ..Default::default() }
+    }
+
+    fn register_options(&self, order: Option<&[(u64, i64)]>) -> rw_register::Options {
+        let Assumptions { wfr_keys, sequential_keys, linearizable_keys } = self.assumptions;
+        rw_register::Options {
+            model: self.model(WorkloadName::RwRegister),
+            wfr_keys,
+            sequential_keys,
+            linearizable_keys,
+            transaction_order: order.map(<[_]>::to_vec),
+            ..Default::default()
+        }
     }
 }
 

@@ -3,51 +3,11 @@
 use super::raw::Raw;
 use super::records::{Kind, PARTITIONS, Record, partition_of};
 use super::transaction;
-use crate::op::{Call, Mop, Operation, Outcome};
+use crate::op::{Operation, Outcome};
 use crate::spill::{Limits, Streams};
+use crate::transactions::rows::{self, Arrivals, MopRef, TxnRow};
 use crate::transactions::txns::{TXNS_MAX, TxnsBuilder};
 use rustc_hash::FxHashMap;
-
-/// One micro-operation, borrowed from wherever the history lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MopRef<'a> {
-    /// Append `value` to the list at `key`.
-    Append {
-        /// Key of the list.
-        key: i64,
-        /// The element.
-        value: i64,
-    },
-    /// Read the list at `key`. `None`: the result is not known.
-    ReadList {
-        /// Key of the list.
-        key: i64,
-        /// The elements, oldest first.
-        list: Option<&'a [i64]>,
-    },
-    /// Anything else, which makes the operation none of this checker's.
-    Foreign,
-}
-
-impl<'a> From<&'a Mop> for MopRef<'a> {
-    fn from(mop: &'a Mop) -> Self {
-        match mop {
-            Mop::Append { key, value } => MopRef::Append { key: *key, value: *value },
-            Mop::ReadList { key, list } => MopRef::ReadList { key: *key, list: list.as_deref() },
-            _ => MopRef::Foreign,
-        }
-    }
-}
-
-impl MopRef<'_> {
-    /// The key it touches.
-    pub(super) fn key(&self) -> Option<i64> {
-        match self {
-            MopRef::Append { key, .. } | MopRef::ReadList { key, .. } => Some(*key),
-            MopRef::Foreign => None,
-        }
-    }
-}
 
 /// What a read saw, as far as it is known: an `ok` read without a list saw the empty list.
 pub(super) fn seen(outcome: Outcome, list: Option<&[i64]>) -> Option<&[i64]> {
@@ -55,33 +15,6 @@ pub(super) fn seen(outcome: Outcome, list: Option<&[i64]>) -> Option<&[i64]> {
         (Outcome::Fail, _) | (Outcome::Info, None) => None,
         (_, Some(list)) => Some(list),
         (Outcome::Ok, None) => Some(&[]),
-    }
-}
-
-/// What is known of a transaction besides its micro-operations: as in [`Operation`].
-#[derive(Clone, Copy, Debug)]
-pub struct TxnRow {
-    /// Number of the operation.
-    pub op_id: u64,
-    /// Logical process.
-    pub process: i64,
-    /// Place of the invocation in the order of events.
-    pub invoke_seq: u64,
-    /// Place of the completion, if there is one.
-    pub complete_seq: Option<u64>,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-impl From<&Operation> for TxnRow {
-    fn from(op: &Operation) -> Self {
-        Self {
-            op_id: op.op_id,
-            process: op.process,
-            invoke_seq: op.invoke_seq,
-            complete_seq: op.complete_seq,
-            outcome: op.outcome,
-        }
     }
 }
 
@@ -115,19 +48,10 @@ impl Default for Intake {
             records: Streams::new(PARTITIONS),
             found: Vec::new(),
             ok_reads: 0,
-            foreign: Foreign::default(),
-            ops: 0,
+            arrivals: Arrivals::default(),
             by_key: Vec::new(),
         }
     }
-}
-
-/// Operations that are no transactions of appends and list reads.
-#[derive(Debug, Default)]
-pub(super) struct Foreign {
-    pub(super) count: u64,
-    /// The first of them.
-    pub(super) op_ids: Vec<u64>,
 }
 
 /// What one pass over the history leaves behind.
@@ -143,25 +67,23 @@ pub(super) struct Intake {
     pub(super) found: Vec<Raw>,
     /// Reads of `ok` transactions.
     pub(super) ok_reads: u64,
-    pub(super) foreign: Foreign,
-    /// Operations met, also those beyond the most that fit.
-    pub(super) ops: u64,
+    pub(super) arrivals: Arrivals,
     by_key: Vec<u32>,
 }
 
 impl Intake {
     /// The next operation in order of invocation, if it is a transaction of appends and list reads.
     pub(super) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
-        if mops.contains(&MopRef::Foreign) {
+        if !mops.iter().all(MopRef::is_of_list) {
             self.push_foreign(row.op_id);
             return;
         }
-        self.ops += 1;
+        self.arrivals.ops += 1;
         if self.txns.len() == TXNS_MAX {
             return;
         }
         let txn = self.txns.len() as u32;
-        self.txns.push(row.op_id, row.process, row.invoke_seq, row.complete_seq, row.outcome);
+        self.txns.push(row);
         if row.outcome == Outcome::Ok {
             transaction::examine(txn, mops, &mut self.by_key, &mut self.found);
         }
@@ -181,18 +103,14 @@ impl Intake {
                     let then_appends = ok && appends_later(mops, at) && first();
                     self.read(key, list, (txn, at), then_appends);
                 }
-                MopRef::Foreign => {}
+                _ => {}
             }
         }
     }
 
     /// The next operation, if it is something else.
     pub(super) fn push_foreign(&mut self, op_id: u64) {
-        self.ops += 1;
-        self.foreign.count += 1;
-        if self.foreign.op_ids.len() < 5 {
-            self.foreign.op_ids.push(op_id);
-        }
+        self.arrivals.push_foreign(op_id);
     }
 
     fn number(&mut self, key: i64) -> u32 {
@@ -235,17 +153,10 @@ impl Intake {
     /// Everything of a history in memory.
     pub(super) fn of(ops: &[Operation]) -> Self {
         let mut intake = Self::default();
-        let mut mops: Vec<MopRef<'_>> = Vec::new();
-        for op in ops {
-            match &op.call {
-                Call::Txn(of_op) => {
-                    mops.clear();
-                    mops.extend(of_op.iter().map(MopRef::from));
-                    intake.push(op.into(), &mops);
-                }
-                _ => intake.push_foreign(op.op_id),
-            }
-        }
+        rows::each_of(ops, |row, mops| match mops {
+            Some(mops) => intake.push(row, mops),
+            None => intake.push_foreign(row.op_id),
+        });
         intake
     }
 

@@ -1,9 +1,10 @@
 //! What one transaction shows by itself: reads that disagree with its own reads and appends.
 
-use super::intake::{MopRef, seen};
+use super::intake::seen;
 use super::raw::{Expected, Raw};
 use crate::op::Outcome;
 use crate::transactions::NONE;
+use crate::transactions::rows::MopRef;
 
 /// Finds the first internal contradiction and the first read of the future in an `ok` transaction. `by_key` is scratch.
 pub(super) fn examine(txn: u32, mops: &[MopRef<'_>], by_key: &mut Vec<u32>, found: &mut Vec<Raw>) {

@@ -4,8 +4,9 @@
 //! it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
 //! is taken in. Seventeen bytes a micro-operation, four more for the grouping by key, seventeen a transaction.
 
-use crate::op::{Mop, Outcome};
+use crate::op::Outcome;
 use crate::transactions::Txns;
+use crate::transactions::rows::{MopRef, TxnRow};
 use crate::transactions::txns::TxnsBuilder;
 use rustc_hash::FxHashMap;
 
@@ -103,26 +104,18 @@ pub(crate) struct Intake {
 const NOWHERE: u32 = u32::MAX;
 
 impl Intake {
-    /// The next transaction. Micro-operations other than reads and writes of registers are passed over.
-    pub(crate) fn push(
-        &mut self,
-        op_id: u64,
-        process: i64,
-        invoke_seq: u64,
-        complete_seq: Option<u64>,
-        outcome: Outcome,
-        mops: &[Mop],
-    ) {
+    /// The next transaction, of reads and writes of registers.
+    pub(crate) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
         let txn = self.txns.len() as u32;
-        self.txns.push(op_id, process, invoke_seq, complete_seq, outcome);
+        self.txns.push(row);
         self.columns.start.push(self.columns.key.len() as u32);
         self.link(mops);
-        self.judge(txn, outcome, mops);
+        self.judge(txn, row.outcome, mops);
         for (place, mop) in mops.iter().enumerate() {
             let Some(kind) = self.keep[place] else { continue };
             let (key, value) = match *mop {
-                Mop::Write { key, value } => (key, value),
-                Mop::Read { key, value: Some(value) } => (key, value.unwrap_or_default()),
+                MopRef::Write { key, value } => (key, value),
+                MopRef::Read { key, value: Some(value) } => (key, value.unwrap_or_default()),
                 _ => continue,
             };
             let columns = &mut self.columns;
@@ -134,11 +127,8 @@ impl Intake {
     }
 
     /// Links the micro-operations of one key: by comparing where there are few, by sorting where there are many.
-    fn link(&mut self, mops: &[Mop]) {
-        let key_of = |mop: &Mop| match *mop {
-            Mop::Write { key, .. } | Mop::Read { key, .. } => Some(key),
-            _ => None,
-        };
+    fn link(&mut self, mops: &[MopRef<'_>]) {
+        let key_of = MopRef::key;
         self.links.clear();
         self.links.resize(mops.len(), (NOWHERE, NOWHERE));
         if mops.len() <= 16 {
@@ -164,18 +154,18 @@ impl Intake {
     }
 
     /// Decides what is kept, and finds what contradicts itself: the first such read of the transaction.
-    fn judge(&mut self, txn: u32, outcome: Outcome, mops: &[Mop]) {
+    fn judge(&mut self, txn: u32, outcome: Outcome, mops: &[MopRef<'_>]) {
         self.keep.clear();
         let mut internal: Option<Own> = None;
         let mut future: Option<Own> = None;
         for (place, mop) in mops.iter().enumerate() {
             let (before, after) = self.links[place];
             let keep = match *mop {
-                Mop::Write { .. } => {
+                MopRef::Write { .. } => {
                     let external = self.later_write(mops, after).is_none();
                     Some(WRITE | if external { EXTERNAL } else { 0 })
                 }
-                Mop::Read { value: Some(seen), .. } if outcome == Outcome::Ok => {
+                MopRef::Read { value: Some(seen), .. } if outcome == Outcome::Ok => {
                     self.columns.ok_reads += 1;
                     let nil = if seen.is_none() { NIL } else { 0 };
                     match self.last_known(mops, before) {
@@ -205,11 +195,11 @@ impl Intake {
     }
 
     /// What the transaction knows of the key from its own reads and writes up to a place.
-    fn last_known(&self, mops: &[Mop], mut place: u32) -> Known {
+    fn last_known(&self, mops: &[MopRef<'_>], mut place: u32) -> Known {
         while place != NOWHERE {
             match mops[place as usize] {
-                Mop::Write { value, .. } => return Known::State(Some(value)),
-                Mop::Read { value: Some(value), .. } => return Known::State(value),
+                MopRef::Write { value, .. } => return Known::State(Some(value)),
+                MopRef::Read { value: Some(value), .. } => return Known::State(value),
                 _ => place = self.links[place as usize].0,
             }
         }
@@ -217,9 +207,9 @@ impl Intake {
     }
 
     /// Whether the transaction wrote the key up to a place.
-    fn wrote_before(&self, mops: &[Mop], mut place: u32) -> bool {
+    fn wrote_before(&self, mops: &[MopRef<'_>], mut place: u32) -> bool {
         while place != NOWHERE {
-            if matches!(mops[place as usize], Mop::Write { .. }) {
+            if matches!(mops[place as usize], MopRef::Write { .. }) {
                 return true;
             }
             place = self.links[place as usize].0;
@@ -227,21 +217,26 @@ impl Intake {
         false
     }
 
-    fn later_write(&self, mops: &[Mop], mut place: u32) -> Option<u32> {
-        while place != NOWHERE && !matches!(mops[place as usize], Mop::Write { .. }) {
+    fn later_write(&self, mops: &[MopRef<'_>], mut place: u32) -> Option<u32> {
+        while place != NOWHERE && !matches!(mops[place as usize], MopRef::Write { .. }) {
             place = self.links[place as usize].1;
         }
         (place != NOWHERE).then_some(place)
     }
 
-    fn writes_later(&self, mops: &[Mop], mut place: u32, wanted: i64) -> bool {
+    fn writes_later(&self, mops: &[MopRef<'_>], mut place: u32, wanted: i64) -> bool {
         while let Some(write) = self.later_write(mops, place) {
-            if matches!(mops[write as usize], Mop::Write { value, .. } if value == wanted) {
+            if matches!(mops[write as usize], MopRef::Write { value, .. } if value == wanted) {
                 return true;
             }
             place = self.links[write as usize].1;
         }
         false
+    }
+
+    /// How many micro-operations are kept so far.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.key.len()
     }
 
     /// The columns, with everything grouped by key.
@@ -325,20 +320,24 @@ impl Numbering {
 mod tests {
     use super::*;
 
-    fn w(key: i64, value: i64) -> Mop {
-        Mop::Write { key, value }
+    fn row(op_id: u64, invoke_seq: u64, complete_seq: Option<u64>, outcome: Outcome) -> TxnRow {
+        TxnRow { op_id, process: op_id as i64, invoke_seq, complete_seq, outcome }
     }
 
-    fn r(key: i64, value: Option<i64>) -> Mop {
-        Mop::Read { key, value: Some(value) }
+    fn w(key: i64, value: i64) -> MopRef<'static> {
+        MopRef::Write { key, value }
+    }
+
+    fn r(key: i64, value: Option<i64>) -> MopRef<'static> {
+        MopRef::Read { key, value: Some(value) }
     }
 
     #[test]
     fn only_what_others_can_meet_is_kept() {
         let mut intake = Intake::default();
         let mops = [r(9, Some(1)), w(9, 2), r(9, Some(2)), w(9, 3), r(-5, None), r(-5, None), r(9, Some(7))];
-        intake.push(0, 0, 0, Some(1), Outcome::Ok, &mops);
-        intake.push(1, 1, 2, Some(3), Outcome::Info, &[r(9, Some(1)), w(1 << 40, 4)]);
+        intake.push(row(0, 0, Some(1), Outcome::Ok), &mops);
+        intake.push(row(1, 2, Some(3), Outcome::Info), &[r(9, Some(1)), w(1 << 40, 4)]);
         let columns = intake.finish();
         assert_eq!(columns.keys, [-5, 9, 1 << 40]);
         assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, AGAIN | NIL, 0, WRITE | EXTERNAL]);
@@ -351,11 +350,11 @@ mod tests {
     #[test]
     fn long_transactions_are_judged_like_short_ones() {
         let short = [r(1, Some(5)), w(2, 1), w(1, 5), r(2, Some(1)), r(1, Some(6))];
-        let mut long: Vec<Mop> = (100..120).map(|key| r(key, None)).collect();
+        let mut long: Vec<MopRef<'_>> = (100..120).map(|key| r(key, None)).collect();
         long.extend(short.clone());
-        let own = |mops: &[Mop]| {
+        let own = |mops: &[MopRef<'_>]| {
             let mut intake = Intake::default();
-            intake.push(0, 0, 0, Some(1), Outcome::Ok, mops);
+            intake.push(row(0, 0, Some(1), Outcome::Ok), mops);
             intake.finish().own
         };
         let internal = |mop| Own::Internal { txn: 0, mop, expected: Some(5) };

@@ -13,11 +13,18 @@ use crate::transactions::NONE;
 use crate::transactions::cycles::Step;
 use crate::transactions::graph::{RW, WR, WW};
 use crate::transactions::words::{self, Because, Narrate};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts anomalies into words.
 pub(super) struct Narrator<'i> {
     pub(super) index: &'i Index,
-    pub(super) ops: &'i [Operation],
+    /// Those that are at hand.
+    ops: BTreeMap<u32, Operation>,
+    /// Transactions that were asked for and are not at hand: what was said of them is void.
+    missing: RefCell<BTreeSet<u32>>,
+    /// Stands for what is missing.
+    nobody: Operation,
     origin_ns: i64,
     sources: &'i Sources,
     order: KeyOrder,
@@ -26,8 +33,27 @@ pub(super) struct Narrator<'i> {
 }
 
 impl<'i> Narrator<'i> {
-    pub(super) fn new(index: &'i Index, ops: &'i [Operation], origin_ns: i64, sources: &'i Sources) -> Self {
-        Self { index, ops, origin_ns, sources, order: KeyOrder::default(), loaded: NONE }
+    pub(super) fn new(index: &'i Index, origin_ns: i64, sources: &'i Sources) -> Self {
+        Self {
+            index,
+            ops: BTreeMap::new(),
+            missing: RefCell::default(),
+            nobody: index.columns.txns.bare_operation(0),
+            origin_ns,
+            sources,
+            order: KeyOrder::default(),
+            loaded: NONE,
+        }
+    }
+
+    /// The transactions that were asked for and are not at hand; they are forgotten here.
+    pub(super) fn take_missing(&mut self) -> BTreeSet<u32> {
+        std::mem::take(self.missing.get_mut())
+    }
+
+    /// Puts a transaction at hand.
+    pub(super) fn learn(&mut self, txn: u32, op: Operation) {
+        self.ops.insert(txn, op);
     }
 
     /// The finding for an anomaly that is no cycle.
@@ -233,7 +259,10 @@ impl Narrate for Narrator<'_> {
     }
 
     fn op(&self, txn: u32) -> &Operation {
-        &self.ops[txn as usize]
+        self.ops.get(&txn).unwrap_or_else(|| {
+            self.missing.borrow_mut().insert(txn);
+            &self.nobody
+        })
     }
 
     fn data(&mut self, step: Step, from: &str, to: &str) -> Option<Because> {

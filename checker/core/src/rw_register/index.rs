@@ -96,8 +96,9 @@ impl Index {
     /// where its values follow each other without gaps.
     ///
     /// # Errors
-    /// Values that a key was given twice.
-    pub(crate) fn new(mut columns: Columns, found: &mut Vec<Raw>) -> Result<Self, Vec<DuplicateWrite>> {
+    /// Values that a key was given twice; the columns are then where they were.
+    pub(crate) fn new(taken: &mut Columns, found: &mut Vec<Raw>) -> Result<Self, Vec<DuplicateWrite>> {
+        let mut columns = std::mem::take(taken);
         found.extend(columns.own.drain(..).map(|own| match own {
             Own::Internal { txn, mop, expected } => Raw::Internal { txn, mop, expected },
             Own::FutureRead { txn, mop, value } => Raw::FutureRead { txn, mop, value },
@@ -142,6 +143,7 @@ impl Index {
             cases.tell(columns.keys[key as usize], found);
         }
         if !duplicates.is_empty() {
+            *taken = columns;
             return Err(duplicates);
         }
         for (writer, moment) in seen {

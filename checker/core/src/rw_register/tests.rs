@@ -7,7 +7,7 @@ mod planted;
 mod weak;
 
 use super::*;
-use crate::op::Operation;
+use crate::op::{Call, Mop};
 
 /// A history from lines such as `p0 1..4 ok w5=1 r6=2 r7=nil`: process, invocation and completion in the order of events,
 /// outcome, and micro-operations: `w` writes, `r` reads (`?`: unknown). A missing completion is written `1..`.

@@ -3,6 +3,7 @@
 //! Thirteen bytes a transaction, and eight more for its `op_id` where these have gaps. Moments are places in the order
 //! of events, counted without large gaps, so that they fit 32 bits: only their order means anything.
 
+use super::rows::TxnRow;
 use crate::op::{Call, Operation, Outcome};
 use rustc_hash::FxHashMap;
 
@@ -159,14 +160,8 @@ pub(crate) struct TxnsBuilder {
 
 impl TxnsBuilder {
     /// The next transaction in order of invocation.
-    pub(crate) fn push(
-        &mut self,
-        op_id: u64,
-        process: i64,
-        invoke_seq: u64,
-        complete_seq: Option<u64>,
-        outcome: Outcome,
-    ) {
+    pub(crate) fn push(&mut self, row: TxnRow) {
+        let TxnRow { op_id, process, invoke_seq, complete_seq, outcome } = row;
         let place = self.txns.len() as u64;
         if place == 0 {
             self.base = invoke_seq;
@@ -241,13 +236,17 @@ impl TxnsBuilder {
 mod tests {
     use super::*;
 
+    fn row(op_id: u64, process: i64, invoke_seq: u64, complete_seq: Option<u64>, outcome: Outcome) -> TxnRow {
+        TxnRow { op_id, process, invoke_seq, complete_seq, outcome }
+    }
+
     #[test]
     fn moments_keep_their_order_whatever_the_gaps() {
         for step in [1_u64, 3, 1 << 20, 1 << 40] {
             let mut builder = TxnsBuilder::default();
-            builder.push(7, 0, 5 * step, Some(8 * step), Outcome::Ok);
-            builder.push(8, 1, 6 * step, None, Outcome::Info);
-            builder.push(11, 0, 9 * step, Some(10 * step), Outcome::Fail);
+            builder.push(row(7, 0, 5 * step, Some(8 * step), Outcome::Ok));
+            builder.push(row(8, 1, 6 * step, None, Outcome::Info));
+            builder.push(row(11, 0, 9 * step, Some(10 * step), Outcome::Fail));
             let mut txns = builder.finish();
             assert!(txns.precedes(0, 2) && !txns.precedes(0, 1) && !txns.precedes(1, 2), "step {step}");
             assert_eq!([0, 1, 2].map(|txn| txns.op_id(txn)), [7, 8, 11]);

@@ -18,6 +18,6 @@ mod growing;
 mod reader;
 
 pub(crate) use builder::{CallArrays, CallColumns};
-pub(crate) use codes::{F_TXN, MOP_APPEND, MOP_READ_LIST, f_code, mop_code};
+pub(crate) use codes::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, mop_code};
 pub(crate) use growing::{Ints, Labels, OptionalInts, Texts, bytes_array, dictionary, ints_array};
 pub(crate) use reader::{CallReader, memoized};

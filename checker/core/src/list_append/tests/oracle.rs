@@ -225,7 +225,7 @@ impl Judge {
         let (mut reads, mut versions) = (Vec::new(), Vec::new());
         let mut txns = TxnsBuilder::default();
         for op in &self.ops {
-            txns.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome);
+            txns.push(op.into());
         }
         for (number, key) in (0..).zip(self.keys()) {
             let order = self.order(key);

@@ -5,6 +5,7 @@ use super::*;
 use crate::spill::tests::Shelf;
 use crate::synthetic::{Level, Spec, Stream};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// The answer with this much memory.
 fn limited(history: &History, memory_bytes_max: u64, room: Option<usize>) -> Result<CheckResult, SpillError> {

@@ -137,7 +137,7 @@ fn what_cannot_be_judged() {
     assert_eq!(code(check_as(&["p0 0..1 ok w1=1"], SER)), unknown("NO_OK_READS"));
     let twice = check_as(&["p0 0..1 ok w1=1", "p1 2.. info w1=1", "p2 3..4 ok r1=1"], SER);
     expect_test::expect![[r#"
-        "the same value was written to a key twice: 1 to key 1 by operations 0 and 1; whose it was cannot be told"
+        "the same value was written to a key twice: 1 to key 1 by operations 0 and 1; who wrote it cannot be told"
     "#]]
     .assert_debug_eq(&twice.verdict.reasons[0].text);
     assert_eq!(code(twice), unknown("DUPLICATE_WRITES"));

@@ -6,10 +6,8 @@ use crate::rw_register::weak::{Rule, examine};
 
 fn index(history: &History) -> Index {
     let mut intake = Intake::default();
-    for op in history.ops() {
-        intake.push(op.op_id, op.process, op.invoke_seq, op.complete_seq, op.outcome, words::mops(op));
-    }
-    Index::new(intake.finish(), &mut Vec::new()).unwrap()
+    rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
+    Index::new(&mut intake.finish(), &mut Vec::new()).unwrap()
 }
 
 const RULES: [(Rule, bool); 6] = [

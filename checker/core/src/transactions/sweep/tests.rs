@@ -3,6 +3,7 @@
 use super::*;
 use crate::transactions::dependencies::{Dependencies, Fan};
 use crate::transactions::edges::Grain;
+use crate::transactions::rows::TxnRow;
 use crate::transactions::txns::{Txns, TxnsBuilder};
 use proptest::prelude::*;
 
@@ -39,7 +40,7 @@ fn txns(dice: &mut Dice, count: usize, processes: usize) -> Txns {
     }
     let mut builder = TxnsBuilder::default();
     for (op_id, (process, invoke, complete, outcome)) in (0..).zip(rows) {
-        builder.push(op_id, process, invoke, complete, outcome);
+        builder.push(TxnRow { op_id, process, invoke_seq: invoke, complete_seq: complete, outcome });
     }
     let mut txns = builder.finish();
     for txn in 0..count as u32 {

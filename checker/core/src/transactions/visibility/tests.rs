@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::op::Outcome;
+use crate::transactions::rows::TxnRow;
 use crate::transactions::txns::TxnsBuilder;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -80,7 +81,8 @@ fn txns(case: &Case) -> Txns {
     let mut builder = TxnsBuilder::default();
     for (txn, process) in (0..).zip(&case.processes) {
         let outcome = if case.info[txn as usize] { Outcome::Info } else { Outcome::Ok };
-        builder.push(txn, *process, txn * 2, Some(txn * 2 + 1), outcome);
+        let (invoke_seq, complete_seq) = (txn * 2, Some(txn * 2 + 1));
+        builder.push(TxnRow { op_id: txn, process: *process, invoke_seq, complete_seq, outcome });
     }
     builder.finish()
 }
