@@ -6,18 +6,23 @@
 //! changes nothing for anybody else. Then goes the writer whose effect was seen first.
 //!
 //! An execution that comes to its end this way is a *witness*: the history is serializable, in the order of real time
-//! or of the processes if that was asked for. Where nothing may be executed and something is left, the transaction with
-//! the earliest effect is executed all the same and counted as forced. The order is then no proof, but still a good
+//! or of the processes if that was asked for. Where nothing may be executed and something is left, some write came too
+//! early; the last steps are taken back and tried in another order ([`repair`]). Where that does not help, the transaction
+//! with the earliest effect is executed all the same and counted as forced. The order is then no proof, but still a good
 //! guess.
 //!
 //! Each transaction that may not be executed waits for one register or one transaction, and is looked at again when that
 //! changes. O(n log n) where each is looked at a few times.
+
+mod proof;
+mod repair;
 
 use super::index::{Index, NEVER};
 use super::keys::KeyFacts;
 use crate::consistency::Order;
 use crate::op::Outcome;
 use crate::transactions::NONE;
+use repair::Repair;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -32,7 +37,18 @@ pub(crate) struct Schedule {
 
 /// Finds a serial order that keeps an order of the history, or comes close to one. Where the order of the history does not
 /// count, two are tried: first one in which transactions that write follow real time, as they do in most systems.
+///
+/// A schedule without forced steps has been held against the definition of a witness ([`proof`]).
 pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order) -> Schedule {
+    let mut schedule = attempts(index, facts, order);
+    let proven = schedule.forced > 0 || proof::holds(index, facts, order, &schedule.place);
+    debug_assert!(proven, "a schedule without forced steps is a witness");
+    // A slip here must cost time, never a wrong answer.
+    schedule.forced += u64::from(!proven);
+    schedule
+}
+
+fn attempts(index: &Index, facts: &KeyFacts, order: Order) -> Schedule {
     if order != Order::Data {
         return attempt(index, facts, Opening::new(index, order));
     }
@@ -53,12 +69,13 @@ fn attempt(index: &Index, facts: &KeyFacts, opening: Opening) -> Schedule {
     run.open_first();
     loop {
         while let Some(Reverse((_, _, txn))) = run.ready.pop() {
-            if run.place[txn as usize] == NONE && run.may(txn) {
+            // It may have been executed since, or closed again.
+            if run.place[txn as usize] == NONE && run.is_open[txn as usize] && run.may(txn) {
                 run.execute(txn);
             }
         }
         let Some(Reverse((_, txn))) = run.opened.pop() else { break };
-        if run.place[txn as usize] == NONE {
+        if run.is_open[txn as usize] && run.place[txn as usize] == NONE && !run.repair(txn) {
             run.forced += 1;
             run.execute(txn);
         }
@@ -78,9 +95,11 @@ struct Run<'i> {
     before: Vec<u32>,
     after_start: Vec<u32>,
     after: Vec<u32>,
-    /// Whoever waits for a register, as lists.
+    /// Whoever waits for a register: the first of each list in `waits`.
     watcher: Vec<u32>,
-    next_watcher: Vec<u32>,
+    /// Who waits, and the next of the list; free ones make up a list as well.
+    waits: Vec<(u32, u32)>,
+    free_wait: u32,
     is_open: Vec<bool>,
     ready: BinaryHeap<Reverse<(bool, u32, u32)>>,
     opened: BinaryHeap<Reverse<(u32, u32)>>,
@@ -88,6 +107,7 @@ struct Run<'i> {
     executed: u32,
     forced: u64,
     opening: Opening,
+    repair: Repair,
 }
 
 /// What opens transactions for execution.
@@ -141,7 +161,8 @@ impl<'i> Run<'i> {
             after_start,
             after,
             watcher: vec![NONE; keys],
-            next_watcher: vec![NONE; txns],
+            waits: Vec::new(),
+            free_wait: NONE,
             is_open: vec![false; txns],
             ready: BinaryHeap::new(),
             opened: BinaryHeap::new(),
@@ -149,6 +170,7 @@ impl<'i> Run<'i> {
             executed: 0,
             forced: 0,
             opening,
+            repair: Repair::default(),
         }
     }
 
@@ -192,11 +214,11 @@ impl<'i> Run<'i> {
         self.look(txn);
     }
 
-    /// Puts a transaction among those that may be executed, or lets it wait.
+    /// Puts an open transaction among those that may be executed, or lets it wait.
     fn look(&mut self, txn: u32) {
-        if self.place[txn as usize] == NONE && self.may(txn) {
+        if self.is_open[txn as usize] && self.place[txn as usize] == NONE && self.may(txn) {
             let writes = writes(self.index, txn);
-            self.ready.push(Reverse((writes, self.deadline[txn as usize], txn)));
+            self.ready.push(Reverse((writes, self.repair.urgency(txn, self.deadline[txn as usize]), txn)));
         }
     }
 
@@ -206,25 +228,40 @@ impl<'i> Run<'i> {
             return false;
         }
         let columns = &self.index.columns;
-        for mop in columns.mops(txn).filter(|mop| columns.is_external(*mop)) {
-            if self.index.version(mop) == NONE {
-                continue;
-            }
-            let key = columns.key[mop] as usize;
-            let current = self.current[key];
-            let fits = if columns.is_write(mop) {
-                let left = if current == NEVER { self.readers_initial[key] } else { self.readers[current as usize] };
-                left == 0 || (left == 1 && self.reads(txn, key as u32, current))
-            } else {
-                current == self.index.write_of(mop)
-            };
-            if !fits {
-                self.next_watcher[txn as usize] = self.watcher[key];
-                self.watcher[key] = txn;
-                return false;
-            }
+        let obstacle = columns.mops(txn).find(|mop| !self.fits(txn, *mop)).map(|mop| columns.key[mop] as usize);
+        if let Some(key) = obstacle {
+            self.wait(txn, key);
         }
-        true
+        obstacle.is_none()
+    }
+
+    /// Whether a micro-operation finds its register as it must be.
+    fn fits(&self, txn: u32, mop: usize) -> bool {
+        let columns = &self.index.columns;
+        if !columns.is_external(mop) || self.index.version(mop) == NONE {
+            return true;
+        }
+        let key = columns.key[mop] as usize;
+        let current = self.current[key];
+        if columns.is_write(mop) {
+            let left = if current == NEVER { self.readers_initial[key] } else { self.readers[current as usize] };
+            left == 0 || (left == 1 && self.reads(txn, key as u32, current))
+        } else {
+            current == self.index.write_of(mop)
+        }
+    }
+
+    fn wait(&mut self, txn: u32, key: usize) {
+        let entry = (txn, self.watcher[key]);
+        let slot = self.free_wait;
+        if slot == NONE {
+            self.watcher[key] = self.waits.len() as u32;
+            self.waits.push(entry);
+        } else {
+            self.free_wait = self.waits[slot as usize].1;
+            self.waits[slot as usize] = entry;
+            self.watcher[key] = slot;
+        }
     }
 
     fn reads(&self, txn: u32, key: u32, write: u32) -> bool {
@@ -240,12 +277,14 @@ impl<'i> Run<'i> {
     fn execute(&mut self, txn: u32) {
         self.place[txn as usize] = self.executed;
         self.executed += 1;
+        self.note(txn);
         let columns = &self.index.columns;
         let external = columns.mops(txn).filter(|mop| columns.is_external(*mop));
         for mop in external.filter(|mop| self.index.version(*mop) != NONE) {
             let key = columns.key[mop] as usize;
             if columns.is_write(mop) {
-                self.current[key] = mop as u32;
+                let before = std::mem::replace(&mut self.current[key], mop as u32);
+                self.repair.overwritten.push_back(before);
                 self.wake(key);
                 continue;
             }
@@ -258,10 +297,10 @@ impl<'i> Run<'i> {
         }
         for place in self.after_start[txn as usize]..self.after_start[txn as usize + 1] {
             let next = self.after[place as usize];
-            self.before[next as usize] -= 1;
-            if self.before[next as usize] == 0 && self.is_open[next as usize] {
-                self.look(next);
-            }
+            self.precede(next);
+        }
+        for next in self.repair.followers(txn) {
+            self.precede(next);
         }
         match &self.opening {
             Opening::Free => {}
@@ -275,12 +314,22 @@ impl<'i> Run<'i> {
         }
     }
 
+    /// One less is to be executed before a transaction.
+    fn precede(&mut self, next: u32) {
+        self.before[next as usize] -= 1;
+        if self.before[next as usize] == 0 {
+            self.look(next);
+        }
+    }
+
     fn wake(&mut self, key: usize) {
-        let mut txn = std::mem::replace(&mut self.watcher[key], NONE);
-        while txn != NONE {
-            let next = std::mem::replace(&mut self.next_watcher[txn as usize], NONE);
+        let mut slot = std::mem::replace(&mut self.watcher[key], NONE);
+        while slot != NONE {
+            let (txn, next) = self.waits[slot as usize];
+            self.waits[slot as usize].1 = self.free_wait;
+            self.free_wait = slot;
             self.look(txn);
-            txn = next;
+            slot = next;
         }
     }
 }

@@ -1,0 +1,319 @@
+//! Taking the last steps back, once nothing may be executed any more.
+//!
+//! Where an execution is stuck, following who waits for whom leads to a write that cannot overwrite what its register
+//! holds, because somebody who waits as well has yet to read that. Then what the register holds came too early: the steps
+//! back to it are undone, and from then on it waits for the write. Such an order is a guess and may be wrong; whatever
+//! comes of it is put to the test like everything else. Where no such write is left the last steps are tried in an order
+//! that has nothing to do with time.
+//!
+//! Bounded: no more than [`WINDOW`] steps are taken back at once, no pair of writers is tried twice in a row, and after
+//! [`ATTEMPTS_MAX`] attempts without a further step the execution goes on by force.
+
+use super::{NEVER, NONE, Opening, Run};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+/// Steps that can be taken back.
+const WINDOW: usize = 512;
+
+/// Attempts at one place, at most.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// Steps that are taken back at first to be tried in another order.
+const SHUFFLED_MIN: u32 = 8;
+
+/// Transactions that are looked at to find out why nothing goes on, at most.
+const CHASED_MAX: usize = 256;
+
+/// Micro-operations of a key among which readers of a version are sought, at most.
+const READERS_MAX: usize = 1024;
+
+/// One step, and where the opening stood before it.
+#[derive(Debug)]
+struct Step {
+    txn: u32,
+    done: usize,
+    next: u32,
+}
+
+/// What it takes to go back.
+#[derive(Debug, Default)]
+pub(super) struct Repair {
+    steps: VecDeque<Step>,
+    /// What registers held before the writes of these steps.
+    pub(super) overwritten: VecDeque<u32>,
+    /// Guessed orders: who must wait for each transaction, and whom each must wait for.
+    after: FxHashMap<u32, Vec<u32>>,
+    before: FxHashMap<u32, Vec<u32>>,
+    tried: FxHashSet<(u32, u32)>,
+    /// The furthest that the execution came, and the attempts since.
+    furthest: u32,
+    attempts: u32,
+    /// Not 0 while steps are tried in another order.
+    salt: u32,
+    /// Known predecessors by transaction: made when they are first needed.
+    known: Option<Vec<(u32, u32)>>,
+}
+
+impl Repair {
+    /// What ranks transactions that may be executed: the deadline, or anything once that has led nowhere.
+    pub(super) fn urgency(&self, txn: u32, deadline: u32) -> u32 {
+        if self.salt == 0 { deadline } else { (txn ^ self.salt.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b) }
+    }
+
+    /// Who waits for a transaction by a guessed order.
+    pub(super) fn followers(&self, txn: u32) -> Vec<u32> {
+        // Almost always empty, and then nothing is allocated.
+        if self.after.is_empty() { Vec::new() } else { self.after.get(&txn).cloned().unwrap_or_default() }
+    }
+}
+
+impl Run<'_> {
+    /// Remembers a step that is about to be made.
+    pub(super) fn note(&mut self, txn: u32) {
+        let (done, next) = match &self.opening {
+            Opening::Realtime { done, next, .. } => (*done, *next),
+            _ => (0, 0),
+        };
+        self.repair.steps.push_back(Step { txn, done, next });
+        if self.repair.steps.len() > WINDOW
+            && let Some(oldest) = self.repair.steps.pop_front()
+        {
+            let writes = self.writes_of(oldest.txn).count();
+            self.repair.overwritten.drain(..writes);
+        }
+    }
+
+    /// The writes that change registers when a transaction is executed.
+    fn writes_of(&self, txn: u32) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        let columns = &self.index.columns;
+        let counts =
+            |mop: &usize| columns.is_external(*mop) && columns.is_write(*mop) && self.index.version(*mop) != NONE;
+        columns.mops(txn).filter(counts)
+    }
+
+    /// Nothing may be executed, and `stuck` is open: goes back to a step that came too early, if one is found.
+    pub(super) fn repair(&mut self, stuck: u32) -> bool {
+        if self.executed > self.repair.furthest {
+            (self.repair.furthest, self.repair.attempts, self.repair.salt) = (self.executed, 0, 0);
+        }
+        self.repair.attempts += 1;
+        if self.repair.attempts > ATTEMPTS_MAX {
+            return false;
+        }
+        // It was taken out to be looked at, and still waits.
+        self.opened.push(Reverse((self.deadline[stuck as usize], stuck)));
+        let mut chased = Vec::new();
+        match self.culprit(stuck, &mut chased) {
+            Some((late, early)) => {
+                self.repair.tried.insert((late, early));
+                self.repair.after.entry(late).or_default().push(early);
+                self.repair.before.entry(early).or_default().push(late);
+                self.undo(self.place[early as usize]);
+                self.before[early as usize] += 1;
+                true
+            }
+            None => {
+                if !self.forget_guesses(&chased) {
+                    self.shuffle();
+                }
+                true
+            }
+        }
+    }
+
+    /// Goes back, the further the more attempts failed, to try the same steps in another order.
+    fn shuffle(&mut self) {
+        let steps = SHUFFLED_MIN << (self.repair.attempts / 8).min(5);
+        self.repair.tried.clear();
+        self.repair.salt += 1;
+        self.undo(self.executed.saturating_sub(steps));
+    }
+
+    /// Drops the guessed orders for which these transactions wait; whether there were any.
+    fn forget_guesses(&mut self, waiting: &[u32]) -> bool {
+        let mut any = false;
+        for early in waiting {
+            let Some(guessed) = self.repair.before.get_mut(early) else { continue };
+            let left: Vec<u32> = guessed.extract_if(.., |late| self.place[*late as usize] == NONE).collect();
+            for late in left {
+                any = true;
+                if let Some(after) = self.repair.after.get_mut(&late) {
+                    after.retain(|one| one != early);
+                }
+                self.precede(*early);
+            }
+        }
+        any
+    }
+
+    /// A write that has to wait, and the latest step that it should have preceded.
+    /// Whoever waits is added to `chased`.
+    fn culprit(&mut self, stuck: u32, chased: &mut Vec<u32>) -> Option<(u32, u32)> {
+        chased.push(stuck);
+        let mut best: Option<(u32, u32)> = None;
+        let mut at = 0;
+        while let Some(txn) = chased.get(at).copied().filter(|_| at < CHASED_MAX) {
+            at += 1;
+            for blocker in self.blockers(txn) {
+                match blocker {
+                    Blocker::Waits(other) if !chased.contains(&other) => chased.push(other),
+                    Blocker::Waits(_) => {}
+                    Blocker::Early(early) => {
+                        let place = |txn: u32| self.place[txn as usize];
+                        let later = best.is_none_or(|(_, known)| place(known) < place(early));
+                        if later && self.can_precede(txn, early) && !self.repair.tried.contains(&(txn, early)) {
+                            best = Some((txn, early));
+                        }
+                    }
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether a transaction may be put before one that was executed not long ago.
+    fn can_precede(&self, late: u32, early: u32) -> bool {
+        let place = self.place[early as usize];
+        let near = place != NONE && (self.executed - place) as usize <= self.repair.steps.len();
+        let txns = &self.index.columns.txns;
+        let opened_after = match &self.opening {
+            Opening::Free => false,
+            Opening::Process(_) => txns.process(early) == txns.process(late) && early < late,
+            Opening::Realtime { timed, .. } => {
+                timed[early as usize] && timed[late as usize] && txns.precedes(early, late)
+            }
+        };
+        near && !opened_after
+    }
+
+    /// What keeps a transaction from being executed.
+    fn blockers(&mut self, txn: u32) -> Vec<Blocker> {
+        let mut blockers = Vec::new();
+        if !self.is_open[txn as usize] {
+            if let Opening::Realtime { by_end, done, .. } = &self.opening {
+                blockers.extend(by_end.get(*done).map(|first| Blocker::Waits(*first)));
+            }
+            return blockers;
+        }
+        if self.before[txn as usize] > 0 {
+            self.unexecuted_before(txn, &mut blockers);
+        }
+        let columns = &self.index.columns;
+        for mop in columns.mops(txn).filter(|mop| !self.fits(txn, *mop)) {
+            let key = columns.key[mop];
+            let current = self.current[key as usize];
+            if columns.is_write(mop) {
+                if current != NEVER {
+                    blockers.push(Blocker::Early(columns.txn[current as usize]));
+                }
+                self.readers_left(key, current, txn, &mut blockers);
+            } else if let Some(write) = Some(self.index.write_of(mop)).filter(|write| *write < NEVER) {
+                let writer = columns.txn[write as usize];
+                if self.place[writer as usize] == NONE {
+                    blockers.push(Blocker::Waits(writer));
+                }
+            }
+        }
+        blockers
+    }
+
+    fn unexecuted_before(&mut self, txn: u32, blockers: &mut Vec<Blocker>) {
+        let Self { after_start, after, repair, place, .. } = self;
+        let known = repair.known.get_or_insert_with(|| {
+            let mut known: Vec<(u32, u32)> = Vec::with_capacity(after.len());
+            for (from, range) in after_start.windows(2).enumerate() {
+                known.extend(after[range[0] as usize..range[1] as usize].iter().map(|to| (*to, from as u32)));
+            }
+            known.sort_unstable();
+            known
+        });
+        let first = known.partition_point(|pair| pair.0 < txn);
+        let by_data = known[first..].iter().take_while(|pair| pair.0 == txn).map(|pair| pair.1);
+        let guessed = repair.before.get(&txn).into_iter().flatten().copied();
+        let left = by_data.chain(guessed).filter(|other| place[*other as usize] == NONE);
+        blockers.extend(left.map(Blocker::Waits));
+    }
+
+    /// Who has yet to read what a register holds.
+    fn readers_left(&self, key: u32, current: u32, but: u32, blockers: &mut Vec<Blocker>) {
+        let columns = &self.index.columns;
+        let of_key = columns.of_key(key);
+        let from = of_key.partition_point(|mop| columns.txn[*mop as usize] < but);
+        let near = &of_key[from.saturating_sub(READERS_MAX / 2)..(from + READERS_MAX / 2).min(of_key.len())];
+        let left = near.iter().map(|mop| *mop as usize).filter(|mop| {
+            let reads = columns.is_external(*mop) && !columns.is_write(*mop) && self.index.write_of(*mop) == current;
+            reads && columns.txn[*mop] != but && self.place[columns.txn[*mop] as usize] == NONE
+        });
+        blockers.extend(left.map(|mop| Blocker::Waits(columns.txn[mop])));
+    }
+
+    /// Takes steps back, the one at `place` being the last.
+    fn undo(&mut self, place: u32) {
+        let mut undone = Vec::new();
+        while self.executed > place
+            && let Some(step) = self.repair.steps.pop_back()
+        {
+            undone.push(step.txn);
+            self.undo_step(&step);
+        }
+        for txn in undone.into_iter().filter(|txn| self.is_open[*txn as usize]).collect::<Vec<_>>() {
+            self.opened.push(Reverse((self.deadline[txn as usize], txn)));
+            self.look(txn);
+        }
+    }
+
+    fn undo_step(&mut self, step: &Step) {
+        let txn = step.txn;
+        self.place[txn as usize] = NONE;
+        self.executed -= 1;
+        match &mut self.opening {
+            Opening::Free => {}
+            Opening::Process(next) => {
+                if let Some(next) = Some(next[txn as usize]).filter(|next| *next != NONE) {
+                    self.is_open[next as usize] = false;
+                }
+            }
+            Opening::Realtime { timed, done, next, .. } => {
+                (step.next..*next)
+                    .filter(|one| timed[*one as usize])
+                    .for_each(|one| self.is_open[one as usize] = false);
+                (*done, *next) = (step.done, step.next);
+            }
+        }
+        for place in self.after_start[txn as usize]..self.after_start[txn as usize + 1] {
+            self.before[self.after[place as usize] as usize] += 1;
+        }
+        for next in self.repair.followers(txn) {
+            self.before[next as usize] += 1;
+        }
+        self.undo_data(txn);
+    }
+
+    fn undo_data(&mut self, txn: u32) {
+        let columns = &self.index.columns;
+        for mop in self.writes_of(txn).rev().collect::<Vec<_>>() {
+            let key = columns.key[mop] as usize;
+            if let Some(before) = self.repair.overwritten.pop_back() {
+                self.current[key] = before;
+            }
+            self.wake(key);
+        }
+        let reads = |mop: &usize| columns.is_external(*mop) && !columns.is_write(*mop);
+        for mop in columns.mops(txn).filter(reads).filter(|mop| self.index.version(*mop) != NONE) {
+            match self.index.write_of(mop) {
+                NEVER => self.readers_initial[columns.key[mop] as usize] += 1,
+                write => self.readers[write as usize] += 1,
+            }
+        }
+    }
+}
+
+/// Why a transaction is not executed.
+enum Blocker {
+    /// Another one must come first, and has not been executed either.
+    Waits(u32),
+    /// What a register holds came too early: the writer of that.
+    Early(u32),
+}
