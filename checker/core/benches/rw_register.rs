@@ -5,7 +5,7 @@
 //! alone. The peak of the resident set is the process's, reset before each check where the kernel allows it; it
 //! includes the history, whose share is printed beside it.
 //!
-//! Histories: 10 clients of a store at the level that the name says (else strictly serializable), 32 writes a key, 10
+//! Histories: 10 clients (or as many as the name says) of a store at the level that the name says (else strictly serializable), 32 writes a key, 10
 //! keys at a time, 1 to 4 micro-operations, 1 % info, 1 % fail. `keys` assumes linearizable and sequential keys, `stale`
 //! has one stale read.
 
@@ -23,17 +23,20 @@ struct Shape {
     model: &'static str,
     keys: bool,
     stale: bool,
+    clients: u32,
 }
 
 const SEED: u64 = 42;
 
 fn shapes() -> Vec<Shape> {
     let strict = "strict-serializable";
-    let shape = |name, ops, level, model| Shape { name, ops, level, model, keys: false, stale: false };
+    let shape = |name, ops, level, model| Shape { name, ops, level, model, keys: false, stale: false, clients: 10 };
     vec![
         shape("strict-10k", 10_000, Level::StrictSerializable, strict),
         shape("strict-100k", 100_000, Level::StrictSerializable, strict),
         shape("strict-1M", 1_000_000, Level::StrictSerializable, strict),
+        Shape { clients: 20, ..shape("strict-20-clients-1M", 1_000_000, Level::StrictSerializable, strict) },
+        Shape { clients: 50, ..shape("strict-50-clients-1M", 1_000_000, Level::StrictSerializable, strict) },
         Shape { keys: true, ..shape("strict-keys-1M", 1_000_000, Level::StrictSerializable, strict) },
         Shape { stale: true, ..shape("strict-stale-100k", 100_000, Level::StrictSerializable, strict) },
         Shape { stale: true, ..shape("strict-stale-1M", 1_000_000, Level::StrictSerializable, strict) },
@@ -53,7 +56,7 @@ fn generate(shape: &Shape) -> History {
         level: shape.level,
         ops: shape.ops,
         seed: SEED,
-        concurrency: 10,
+        concurrency: shape.clients,
         plants,
         ..Spec::default()
     };
@@ -82,7 +85,7 @@ fn main() {
         std::fs::OpenOptions::new().create(true).append(true).open(path).expect("FISSURE_BENCH_JSON can be written")
     });
     println!(
-        "{:<18} {:>9} {:>9} {:>9} {:>12} {:>12}  answer",
+        "{:<20} {:>9} {:>9} {:>9} {:>12} {:>12}  answer",
         "history", "ops", "seconds", "cpu s", "history MB", "peak MB"
     );
     for shape in shapes().iter().filter(|shape| shape.name.contains(&filter)) {
@@ -102,7 +105,7 @@ fn main() {
         let peak = status_bytes("VmHWM");
         let valid = result.verdict.validity.name();
         println!(
-            "{:<18} {:>9} {seconds:>9.3} {cpu:>9.2} {:>12} {:>12}  {valid}: {}",
+            "{:<20} {:>9} {seconds:>9.3} {cpu:>9.2} {:>12} {:>12}  {valid}: {}",
             shape.name,
             history.len(),
             held >> 20,

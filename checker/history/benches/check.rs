@@ -61,7 +61,8 @@ fn main() {
 }
 
 fn write(run: &Path, shape: &Shape, ops: u64) {
-    let spec = Spec { ops, workload: shape.workload, level: shape.level, seed: SEED, ..Spec::default() };
+    let spec =
+        Spec { ops, workload: shape.workload, level: shape.level, seed: SEED, concurrency: 10, ..Spec::default() };
     std::fs::create_dir_all(run).expect("a folder");
     let mut writer = HistoryWriter::create(run).expect("a writer");
     synthetic::write(Stream::new(&spec).expect("a stream"), &mut writer, |_| {}).expect("written");

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 const WINDOW: usize = 512;
 
 /// Attempts at one place, at most.
-const ATTEMPTS_MAX: u32 = 64;
+const ATTEMPTS_MAX: u32 = 128;
 
 /// Steps that are taken back at first to be tried in another order.
 const SHUFFLED_MIN: u32 = 8;
@@ -125,7 +125,7 @@ impl Run<'_> {
 
     /// Goes back, the further the more attempts failed, to try the same steps in another order.
     fn shuffle(&mut self) {
-        let steps = SHUFFLED_MIN << (self.repair.attempts / 8).min(5);
+        let steps = SHUFFLED_MIN << (self.repair.attempts / 16).min(5);
         self.repair.tried.clear();
         self.repair.salt += 1;
         self.undo(self.executed.saturating_sub(steps));
