@@ -444,6 +444,20 @@ impl History {
         Ok(Self { ops, origin_ns, ..Self::default() })
     }
 
+    /// Some of the operations of a history that is too large to be held whole: sorted by invocation, with the `op_id`s that they
+    /// have. The invariants are checked among them; those of the whole are for the caller to see to, see
+    /// [`Invariants`](crate::invariants::Invariants). O(n log n).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn part(mut ops: Vec<Operation>, known: crate::Known) -> Result<Self, HistoryError> {
+        ops.sort_by_key(|op| op.invoke_seq);
+        check_sequence_numbers(&ops)?;
+        check_processes(&ops)?;
+        let crate::Known { real_time_order, origin_ns, names } = known;
+        Ok(Self { ops, origin_ns, names, sessions_only: !real_time_order })
+    }
+
     /// The same history, with the times in its explanations counted from `origin_ns` (CLOCK_MONOTONIC), such as the
     /// start of its run.
     #[must_use]

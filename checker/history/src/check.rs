@@ -1,7 +1,10 @@
-//! Checkers of transactions fed straight from sealed columns: no operation is built but those that a finding is about.
+//! Checkers fed straight from sealed columns, within bounded memory. Of transactions, no operation is built but those that a
+//! finding is about; registers are judged key by key.
 //!
 //! The answer is that of reading the whole history and judging it ([`crate::read_history`] with [`list_append::check`] or
 //! [`rw_register::check`]), at a fraction of the time and the memory.
+
+mod registers;
 
 use crate::error::Error;
 use crate::parquet_file;
@@ -14,6 +17,8 @@ use fissure_checker::{CheckResult, Known, MopRef, Operation, TxnRow, list_append
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use registers::registers;
 
 /// What a history turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,22 @@ pub struct Options {
     pub lists: Option<list_append::Options>,
     /// Of the checker of registers.
     pub registers: Option<rw_register::Options>,
+    /// What becomes of operations that it is not about.
+    pub others: Others,
+}
+
+/// What becomes of operations that a checker is not about: those that are no transactions, and for the checker of lists
+/// transactions over registers only, for the checker of registers transactions over lists only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// The history is left to others: [`Checked::Other`].
+    #[default]
+    Refuse,
+    /// They are passed over, as if [`History::only`](fissure_checker::History::only) had left them out. What mixes lists and
+    /// registers, does nothing, or does something else goes to the checker that is asked, which says what it does not know;
+    /// without any transaction for it the answer is `unknown` with the reason `NOTHING_CHECKED`. Ask one checker only: of two,
+    /// that of registers is not heard.
+    PassOver,
 }
 
 /// How much memory a check may use.
@@ -55,6 +76,7 @@ impl Memory {
 struct Candidates {
     lists: Option<list_append::Checker>,
     registers: Option<rw_register::Checker>,
+    others: Others,
 }
 
 impl Candidates {
@@ -65,21 +87,25 @@ impl Candidates {
             (_, Some(limits)) => Some(list_append::Checker::with_limits(limits)),
         };
         let registers = memory.bytes_max.map_or_else(rw_register::Checker::default, rw_register::Checker::with_memory);
-        Ok(Self { lists, registers: options.registers.is_some().then_some(registers) })
+        let registers = options.registers.is_some().then_some(registers);
+        Ok(Self { lists, registers, others: options.others })
     }
 
     /// The next transaction; false once nobody is left who understands them all. One that does nothing is anybody's.
     fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) -> bool {
-        if !mops.iter().all(MopRef::is_of_list) {
-            self.lists = None;
-        }
-        if !mops.iter().all(MopRef::is_of_register) {
-            self.registers = None;
-        }
-        if let Some(lists) = &mut self.lists {
+        let (of_lists, of_registers) = (mops.iter().all(MopRef::is_of_list), mops.iter().all(MopRef::is_of_register));
+        let (for_lists, for_registers) = match self.others {
+            Others::Refuse => {
+                self.lists.take_if(|_| !of_lists);
+                self.registers.take_if(|_| !of_registers);
+                (true, true)
+            }
+            Others::PassOver => (mops.is_empty() || !of_registers, mops.is_empty() || !of_lists),
+        };
+        if let Some(lists) = self.lists.as_mut().filter(|_| for_lists) {
             lists.push(row, mops);
         }
-        if let Some(registers) = &mut self.registers {
+        if let Some(registers) = self.registers.as_mut().filter(|_| for_registers) {
             registers.push(row, mops);
         }
         self.lists.is_some() || self.registers.is_some()
@@ -123,14 +149,15 @@ pub fn transactions(path: &Path, origin_ns: Option<i64>, options: &Options, memo
         let mut mops: Vec<MopRef<'_>> = Vec::new();
         for row in run.rows.clone() {
             let txn = batch.row(row)?;
-            if !batch.mops(row, &mut mops)? || txn.op_id != next_id {
+            let is_txn = batch.mops(row, &mut mops)?;
+            if txn.op_id != next_id || !is_txn && options.others == Others::Refuse {
                 return Ok(Checked::Other);
             }
             next_id += 1;
             invariants
                 .push(txn.op_id, txn.process, txn.invoke_seq, txn.complete_seq, txn.outcome)
                 .map_err(|source| Error::Invariant { path: path.to_owned(), source })?;
-            if !candidates.push(txn, &mops) {
+            if is_txn && !candidates.push(txn, &mops) {
                 return Ok(Checked::Other);
             }
         }

@@ -400,6 +400,11 @@ fn footer(path: &Path) -> Result<Arc<ParquetMetaData>, Error> {
     })
 }
 
+/// The number of rows of a file, by its footer.
+pub(crate) fn footer_rows(path: &Path) -> Result<u64, Error> {
+    Ok(footer(path)?.file_metadata().num_rows().unsigned_abs())
+}
+
 /// The names in the footer of a file, in the order of their integers.
 pub(crate) fn footer_names(path: &Path) -> Result<Vec<String>, Error> {
     let metadata = footer(path)?;

@@ -144,8 +144,9 @@ pub(crate) struct CheckArgs {
     /// A compare-and-set that failed saw that the value was another one, as in Porcupine's etcd logs.
     #[arg(long)]
     pub(crate) failed_cas_observes: bool,
-    /// Memory that the check may use for what grows with the history, such as 4GiB; what does not fit goes to a file. For
-    /// sealed histories of transactions over lists; others are read into memory as a whole.
+    /// Memory that the check may use for what grows with the history, such as 4GiB. For sealed histories of transactions
+    /// over lists, of which the rest goes to a file, and over registers, which are not judged if they do not fit; others
+    /// are read into memory as a whole.
     #[arg(long, value_name = "SIZE", value_parser = fissure_sql::parse_size)]
     pub(crate) memory: Option<u64>,
     /// Folder of that file; the system's folder for temporary files by default.

@@ -169,6 +169,7 @@ impl Judging {
         check::Options {
             lists: lists.then(|| self.list_options()),
             registers: registers.then(|| self.register_options(None)),
+            ..check::Options::default()
         }
     }
 

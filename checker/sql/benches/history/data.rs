@@ -1,11 +1,11 @@
 //! A large history, made up: 64 clients of five nodes, twenty thousand operations a second, a fault of ten seconds in every
 //! minute, one packet hit for ten operations, half of them on four connections.
 
+use crate::cluster::Operations;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
-use fissure_checker::{Call, Mop, Operation, Outcome};
 use fissure_history::manifest::Counts;
 use fissure_history::writer::HistoryWriter;
 use fissure_history::{Manifest, RunState, SCHEMA_VERSION, Table};
@@ -16,15 +16,15 @@ use std::time::Instant;
 
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 100 * SECOND;
-const CLIENTS: u64 = 64;
-const STEP_NS: i64 = 50_000;
+pub(crate) const CLIENTS: u64 = 64;
+pub(crate) const STEP_NS: i64 = 50_000;
 const FAULT_EVERY: i64 = 60 * SECOND;
 const FAULT_LENGTH: i64 = 10 * SECOND;
-const KEYS: i64 = 1_000;
 
 /// The folder of runs and the run, made unless they are there already.
 pub(crate) fn made(dir: &Path, ops: u64) -> (PathBuf, PathBuf) {
-    let store = dir.join(format!("{ops}"));
+    // Another name than the histories had that broke their invariants: they may still be there.
+    let store = dir.join(format!("{ops}-valid"));
     let run = store.join("bench").join("2026-11-02T08-00-00Z-s1");
     if run.join("manifest.json").exists() {
         return (store, run);
@@ -33,7 +33,7 @@ pub(crate) fn made(dir: &Path, ops: u64) -> (PathBuf, PathBuf) {
     std::fs::create_dir_all(&run).unwrap();
     write_ops(&run, ops);
     eprintln!("{ops} operations written in {:.1} s", started.elapsed().as_secs_f64());
-    let end = START + ops as i64 * STEP_NS;
+    let end = invoked_ns(ops);
     let history = run.join("history");
     // The list of checksums knows nothing of the tables below.
     std::fs::remove_file(history.join("checksums.json")).unwrap();
@@ -60,91 +60,35 @@ pub(crate) fn made(dir: &Path, ops: u64) -> (PathBuf, PathBuf) {
 }
 
 /// Knuth's generator: plain, and the same everywhere.
-struct Draw(u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
 
-fn in_fault(t: i64) -> bool {
+pub(crate) fn in_fault(t: i64) -> bool {
     (t - START) % FAULT_EVERY >= FAULT_EVERY - FAULT_LENGTH
 }
 
-fn node(client: u64) -> u64 {
+/// When an operation is invoked.
+pub(crate) fn invoked_ns(op_id: u64) -> i64 {
+    START + op_id as i64 * STEP_NS
+}
+
+pub(crate) fn node(client: u64) -> u64 {
     1 + client % 5
 }
 
 fn write_ops(run: &Path, ops: u64) {
     let mut writer = HistoryWriter::create(run).unwrap();
-    let nodes: Vec<Arc<str>> = (0..=5).map(|node| Arc::from(format!("n{node}"))).collect();
     let phase: Arc<str> = Arc::from("faults");
-    let (timeout, refused): (Arc<str>, Arc<str>) = (Arc::from("timeout"), Arc::from("no-leader"));
-    let mut draw = Draw(1);
-    let mut lists: Vec<Vec<i64>> = vec![Vec::new(); 10];
-    for op_id in 0..ops {
-        let client = op_id % CLIENTS;
-        let invoke_ns = START + op_id as i64 * STEP_NS;
-        let hit = in_fault(invoke_ns) && draw.below(8) == 0;
-        let latency = 400_000 + draw.below(600_000) as i64 + if hit { draw.below(1_200_000) as i64 } else { 0 };
-        let outcome = match draw.below(20) {
-            0 if hit => Outcome::Info,
-            1..4 if hit => Outcome::Fail,
-            _ => Outcome::Ok,
-        };
-        let error = match outcome {
-            Outcome::Ok => None,
-            Outcome::Fail => Some(refused.clone()),
-            Outcome::Info => Some(timeout.clone()),
-        };
-        let op = Operation {
-            op_id,
-            process: client as i64,
-            node: Some(nodes[node(client) as usize].clone()),
-            call: call(&mut draw, op_id, outcome, &mut lists),
-            invoke_seq: op_id * 2,
-            // As many others were invoked meanwhile as there are steps in its latency.
-            complete_seq: Some((op_id + (latency / STEP_NS) as u64) * 2 + 1),
-            invoke_ns,
-            complete_ns: Some(invoke_ns + latency),
-            outcome,
-            error_text: error.clone(),
-            error_code: error,
-            conn_cookie: Some(5_000 + client),
-        };
+    for op in Operations::new(ops) {
         writer.op(&op, &phase).unwrap();
     }
     writer.finish().unwrap();
-}
-
-/// Seven in ten on registers, of which key 0 is hot; the others transactions over ten lists, of at most 32 elements each.
-fn call(draw: &mut Draw, op_id: u64, outcome: Outcome, lists: &mut [Vec<i64>]) -> Call {
-    let key = (draw.below(2 * KEYS as u64) as i64 - KEYS).max(0);
-    let value = op_id as i64;
-    match draw.below(10) {
-        0..4 => Call::Read { key, value: (outcome == Outcome::Ok).then_some(Some(value.saturating_sub(40))) },
-        4..6 => Call::Write { key, value },
-        6 => Call::Cas { key, expected: value - 1, value },
-        _ => {
-            let mops = (0..1 + draw.below(3)).map(|at| {
-                let slot = draw.below(10) as usize;
-                let key = (op_id / 3_000) as i64 * 10 + slot as i64;
-                let list = &mut lists[slot];
-                if list.len() >= 32 {
-                    list.clear();
-                }
-                if draw.below(2) == 0 {
-                    list.push(value * 4 + at as i64);
-                    Mop::Append { key, value: value * 4 + at as i64 }
-                } else {
-                    Mop::ReadList { key, list: (outcome == Outcome::Ok).then(|| list.clone()) }
-                }
-            });
-            Call::Txn(mops.collect())
-        }
-    }
 }
 
 fn writer(history: &Path, table: Table) -> ArrowWriter<File> {

@@ -7,7 +7,8 @@
 //! * `FISSURE_BENCH_MEMORY`: limit of either engine, by default `4GiB`;
 //! * `FISSURE_BENCH_ONLY`: only questions whose SQL has this in it;
 //! * `FISSURE_BENCH_JSON`: a file to which one JSON object per line is appended;
-//! * `FISSURE_PYTHON`: a Python with `duckdb`; without it the columns of DuckDB are empty.
+//! * `FISSURE_PYTHON`: a Python with `duckdb`; without it the columns of DuckDB are empty. Where only we have the table
+//!   function, there is a `-`.
 //!
 //! Each question runs in a process of its own, so that its peak (`VmHWM`) is its own; opening the history is part of the
 //! time. Files are in the page cache after the first question.
@@ -16,6 +17,7 @@
 #[expect(dead_code, reason = "the answers of the page are for the test")]
 mod page;
 
+mod cluster;
 mod data;
 
 use fissure_sql::{Limits, Session, Target, parse_size};
@@ -29,7 +31,14 @@ use std::time::Instant;
 const DUCKDB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/history/duckdb_side.py");
 
 /// How long DuckDB may take for one question, s.
-const SECONDS_MAX: &str = "300";
+const SECONDS_MAX: f64 = 300.0;
+
+/// Table functions that only we have; the others are written out in the script.
+const ONLY_OURS: [&str; 6] =
+    ["around(", "explain_op(", "version_order(", "check_append(", "check_register(", "linearizable("];
+
+/// What only we have besides: tables of results.
+const ONLY_OURS_TABLES: [&str; 3] = ["finding_ops", "finding_edges", "levels"];
 
 /// Scans beside the page's questions.
 const SCANS: [(&str, &str); 2] = [
@@ -77,25 +86,72 @@ fn main() {
     let profile = if cfg!(debug_assertions) { "dev, opt-level 1" } else { "release" };
     println!("{ops} operations, {memory}, {profile}");
     println!("{:>9} {:>9} {:>9} {:>9} {:>8}  question", "seconds", "peak MiB", "duckdb s", "peak MiB", "rows");
-    let (mut total, mut total_duckdb) = (0.0, 0.0);
+    let mut totals = Totals::default();
     for asked in questions().into_iter().filter(|asked| asked.sql.contains(&only)) {
         let target = if asked.all { &store } else { &run };
         let own = std::env::current_exe().unwrap();
         let mine = child(Command::new(own).args(["ask".as_ref(), target.as_os_str()]).args([&memory, &asked.sql]));
-        let theirs = python.as_ref().map(|python| {
+        let theirs = python.as_ref().filter(|_| !asked.only_ours()).map(|python| {
             let mut command = Command::new(python);
             // Without an end to waiting, one join that is not for it would hold up the others.
-            command.env("FISSURE_BENCH_SECONDS_MAX", SECONDS_MAX);
+            command.env("FISSURE_BENCH_SECONDS_MAX", SECONDS_MAX.to_string());
             child(command.arg(DUCKDB).arg(&run).args([&memory, &asked.sql]))
         });
-        let both = theirs.as_ref().is_some_and(|theirs| theirs.error.is_none()) && mine.error.is_none();
-        if both {
-            total += mine.seconds;
-            total_duckdb += theirs.as_ref().map_or(0.0, |theirs| theirs.seconds);
-        }
+        totals.add(&mine, theirs.as_ref());
         print(ops, &asked, &mine, theirs.as_ref());
     }
-    println!("{total:>9.2} {:>9} {total_duckdb:>9.2} {:>18}  in all, of the questions that both answered", "", "");
+    totals.print();
+}
+
+/// Seconds of all questions, ours and DuckDB's.
+#[derive(Default)]
+struct Totals {
+    /// Of the questions that both answered.
+    both: [f64; 2],
+    /// Of these and the questions on which DuckDB was interrupted.
+    with_interrupted: [f64; 2],
+}
+
+impl Totals {
+    fn add(&mut self, mine: &Figures, theirs: Option<&Figures>) {
+        let Some(theirs) = theirs.filter(|_| mine.error.is_none()) else { return };
+        let seconds = match &theirs.error {
+            None => {
+                self.both[0] += mine.seconds;
+                self.both[1] += theirs.seconds;
+                theirs.seconds
+            }
+            Some(_) if theirs.is_interrupted() => SECONDS_MAX,
+            Some(_) => return,
+        };
+        self.with_interrupted[0] += mine.seconds;
+        self.with_interrupted[1] += seconds;
+    }
+
+    fn print(&self) {
+        let line = |[mine, theirs]: [f64; 2], of: &str| {
+            println!("{mine:>9.2} {:>9} {theirs:>9.2} {:>18}  in all, of the questions that both answered{of}", "", "");
+        };
+        line(self.both, "");
+        let of = format!("; DuckDB interrupted after {SECONDS_MAX} s: counted as {SECONDS_MAX} s");
+        line(self.with_interrupted, &of);
+    }
+}
+
+impl Figures {
+    /// Whether it took too long.
+    fn is_interrupted(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.to_lowercase().contains("interrupt"))
+    }
+}
+
+impl Asked {
+    /// Whether only we can answer it.
+    fn only_ours(&self) -> bool {
+        let words = || self.sql.split(|c: char| !c.is_alphanumeric() && c != '_');
+        ONLY_OURS.iter().any(|function| self.sql.contains(function))
+            || words().any(|word| ONLY_OURS_TABLES.contains(&word))
+    }
 }
 
 /// The questions of the page and the scans.
@@ -144,7 +200,9 @@ fn child(command: &mut Command) -> Figures {
 fn print(ops: u64, asked: &Asked, mine: &Figures, theirs: Option<&Figures>) {
     let cells = |figures: Option<&Figures>| match figures {
         Some(Figures { error: None, seconds, peak_mib, .. }) => format!("{seconds:>9.2} {peak_mib:>9.0}"),
+        Some(figures) if figures.is_interrupted() => format!("{:>9} {:>9}", format!(">{SECONDS_MAX}"), ""),
         Some(_) => format!("{:>9} {:>9}", "failed", ""),
+        None if asked.only_ours() => format!("{:>9} {:>9}", "-", ""),
         None => format!("{:>9} {:>9}", "", ""),
     };
     println!("{} {} {:>8}  {}", cells(Some(mine)), cells(theirs), mine.rows, asked.name);

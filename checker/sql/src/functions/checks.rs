@@ -1,7 +1,8 @@
 //! Table functions that run checkers: `check_append(model)`, `check_register(model, …)` and `linearizable('register')`.
 //!
-//! The run is read and judged when the question is planned, on a thread of its own, in memory: what `fissure check` does,
-//! with findings as rows. It must be on this machine. A run without findings has one row, with the verdict alone.
+//! The run is read and judged when the question is planned, on a thread of its own: what `fissure check` does, with findings
+//! as rows. What does not fit the memory of the session is put aside, or judged in several passes. The run must be on this
+//! machine. One without findings has one row, with the verdict alone.
 
 use crate::functions::arguments::Arguments;
 use crate::functions::tables::TableFunctionDoc;
@@ -15,11 +16,13 @@ use datafusion::common::{exec_datafusion_err, exec_err, plan_datafusion_err, pla
 use datafusion::datasource::{MemTable, TableType};
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use fissure_checker::consistency::Model;
-use fissure_checker::{Call, CheckResult, History, Mop, Operation, linearizable, list_append, rw_register};
+use fissure_checker::{Call, CheckResult, History, Mop, linearizable, list_append, rw_register};
+use fissure_history::check::{self, Checked, Memory, Others};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,8 +153,8 @@ impl TableProvider for Judged {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (path, judge) = (self.path(state).await?, self.judge.clone());
-        let judged = tokio::task::spawn_blocking(move || judged(&path, &judge)).await;
+        let (path, judge, memory) = (self.path(state).await?, self.judge.clone(), memory(state));
+        let judged = tokio::task::spawn_blocking(move || judged(&path, &judge, &memory)).await;
         // A checker that panics has no verdict.
         let result = judged.map_err(|error| exec_datafusion_err!("the checker failed: {error}"))??;
         let table = MemTable::try_new(schema(), vec![vec![batch(&result)?]])?;
@@ -180,37 +183,73 @@ impl Judged {
     }
 }
 
-fn judged(path: &Path, judge: &Judge) -> Result<CheckResult> {
-    let history = fissure_history::read_history(path).map_err(|error| exec_datafusion_err!("{error}"))?.history;
+/// What a checker may use: the memory of the session, and its folder for what does not fit.
+fn memory(state: &dyn Session) -> Memory {
+    let env = state.runtime_env();
+    let bytes_max = match env.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => Some(bytes as u64),
+        MemoryLimit::Infinite | MemoryLimit::Unknown => None,
+    };
+    Memory { bytes_max, spill_dir: env.disk_manager.temp_dir_paths().into_iter().next() }
+}
+
+fn judged(path: &Path, judge: &Judge, memory: &Memory) -> Result<CheckResult> {
+    let (options, kind) = match judge {
+        Judge::Append(model) => {
+            let lists = list_append::Options { model: *model, ..Default::default() };
+            (check::Options { lists: Some(lists), ..Default::default() }, "transactions over lists")
+        }
+        Judge::Register(options) => {
+            let registers = Some(options.as_ref().clone());
+            (check::Options { registers, ..Default::default() }, "transactions over registers")
+        }
+        Judge::Registers => return registers_judged(path, memory),
+    };
+    let options = check::Options { others: Others::PassOver, ..options };
+    let failed = |error: fissure_history::Error| exec_datafusion_err!("{error}");
+    let result = match check::transactions(path, None, &options, memory).map_err(failed)? {
+        Checked::Judged(result) => *result,
+        Checked::Other => whole_judged(path, &options)?,
+    };
+    something(result, kind)
+}
+
+/// The result, or an error if nothing was judged.
+fn something(result: CheckResult, kind: &str) -> Result<CheckResult> {
+    if result.verdict.reasons.iter().any(|reason| reason.code == "NOTHING_CHECKED") {
+        return exec_err!("the run has no {kind}: nothing would be judged");
+    }
+    Ok(result)
+}
+
+fn read(path: &Path) -> Result<History> {
+    Ok(fissure_history::read_history(path).map_err(|error| exec_datafusion_err!("{error}"))?.history)
+}
+
+/// Judges transactions of a run that cannot be judged from columns, such as one whose `op_id`s are not counted from 0.
+fn whole_judged(path: &Path, options: &check::Options) -> Result<CheckResult> {
+    let history = read(path)?;
     // A transaction over both kinds of objects goes to either checker, which says that it does not know them.
     let of_lists = |mop: &Mop| matches!(mop, Mop::Append { .. } | Mop::ReadList { .. });
     let of_registers = |mop: &Mop| matches!(mop, Mop::Write { .. } | Mop::Read { .. });
-    let over_lists = |op: &Operation| match &op.call {
-        Call::Txn(mops) => mops.is_empty() || !mops.iter().all(of_registers),
-        _ => false,
+    let only = |others: &dyn Fn(&Mop) -> bool| {
+        history.only(|op| matches!(&op.call, Call::Txn(mops) if mops.is_empty() || !mops.iter().all(others)))
     };
-    let over_registers = |op: &Operation| match &op.call {
-        Call::Txn(mops) => mops.is_empty() || !mops.iter().all(of_lists),
-        _ => false,
+    match (&options.lists, &options.registers) {
+        (Some(lists), _) => Ok(list_append::check(&only(&of_registers), lists)),
+        (None, Some(registers)) => Ok(rw_register::check(&only(&of_lists), registers)),
+        (None, None) => exec_err!("no checker was asked"),
+    }
+}
+
+fn registers_judged(path: &Path, memory: &Memory) -> Result<CheckResult> {
+    let options = linearizable::Options::default();
+    let checked = check::registers(path, &options, memory).map_err(|error| exec_datafusion_err!("{error}"))?;
+    let result = match checked {
+        Checked::Judged(result) => *result,
+        Checked::Other => linearizable::check_register(&read(path)?, &options),
     };
-    let is_register = |op: &Operation| matches!(op.call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
-    let some = |history: History, kind: &str| {
-        if history.ops().is_empty() { exec_err!("the run has no {kind}: nothing would be judged") } else { Ok(history) }
-    };
-    Ok(match judge {
-        Judge::Append(model) => {
-            let history = some(history.only(over_lists), "transactions over lists")?;
-            list_append::check(&history, &list_append::Options { model: *model, ..Default::default() })
-        }
-        Judge::Register(options) => {
-            let history = some(history.only(over_registers), "transactions over registers")?;
-            rw_register::check(&history, options)
-        }
-        Judge::Registers => {
-            let history = some(history.only(is_register), "operations on registers")?;
-            linearizable::check_register(&history, &linearizable::Options::default())
-        }
-    })
+    something(result, "operations on registers")
 }
 
 fn batch(result: &CheckResult) -> Result<RecordBatch> {
