@@ -7,7 +7,7 @@
 //!
 //! Histories: 10 clients (or as many as the name says) of a store at the level that the name says (else strictly serializable), 32 writes a key, 10
 //! keys at a time, 1 to 4 micro-operations, 1 % info, 1 % fail. `keys` assumes linearizable and sequential keys, `stale`
-//! has one stale read.
+//! has one stale read; `weak` asks a strictly serializable store for a weak level.
 
 use fissure_checker::History;
 use fissure_checker::consistency::Model;
@@ -40,6 +40,9 @@ fn shapes() -> Vec<Shape> {
         Shape { keys: true, ..shape("strict-keys-1M", 1_000_000, Level::StrictSerializable, strict) },
         Shape { stale: true, ..shape("strict-stale-100k", 100_000, Level::StrictSerializable, strict) },
         Shape { stale: true, ..shape("strict-stale-1M", 1_000_000, Level::StrictSerializable, strict) },
+        shape("weak-committed-1M", 1_000_000, Level::StrictSerializable, "read-committed"),
+        shape("weak-atomic-1M", 1_000_000, Level::StrictSerializable, "read-atomic"),
+        shape("weak-causal-1M", 1_000_000, Level::StrictSerializable, "causal"),
         shape("session-10k", 10_000, Level::StrongSessionSerializable, "strong-session-serializable"),
         shape("serializable-10k", 10_000, Level::Serializable, "serializable"),
         shape("snapshot-10k", 10_000, Level::StrongSnapshotIsolation, "strong-snapshot-isolation"),

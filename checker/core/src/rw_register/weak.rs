@@ -22,8 +22,6 @@ use crate::transactions::dependencies::Dependencies;
 use crate::transactions::edges::Edges;
 use crate::transactions::graph::{PROCESS, RW, WR};
 use crate::transactions::{NONE, find_cycles};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// What it means that one transaction saw another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,44 +172,39 @@ impl<'i> Search<'i> {
         }
     }
 
-    /// The order in which effects were seen, if it agrees; else another one; nothing if there is none.
+    /// An order that agrees, close to that in which effects were seen; nothing if there is none. Whoever comes next is
+    /// preceded by what it depends on, depth first.
     fn ranks(&self) -> Option<Vec<u32>> {
         let txns = &self.index.columns.txns;
         let count = txns.len() as u32;
-        let mut in_time: Vec<u32> = (0..count).collect();
-        in_time.sort_by_key(|txn| txns.position(*txn));
-        let mut rank = vec![0_u32; count as usize];
-        for (place, txn) in in_time.iter().enumerate() {
-            rank[*txn as usize] = place as u32;
-        }
-        let forward = |txn: u32| self.depends_on(txn).all(|(from, _)| rank[from as usize] < rank[txn as usize]);
-        if (0..count).all(forward) {
-            return Some(rank);
-        }
-        let mut edges: Vec<(u32, u32)> = Vec::new();
-        let mut left = vec![0_u32; count as usize];
-        for txn in 0..count {
-            edges.extend(self.depends_on(txn).map(|(from, _)| (from, txn)));
-        }
-        edges.sort_unstable();
-        edges.dedup();
-        edges.iter().for_each(|(_, to)| left[*to as usize] += 1);
-        let free = (0..count).filter(|txn| left[*txn as usize] == 0);
-        let mut heap: BinaryHeap<Reverse<(u32, u32)>> = free.map(|txn| Reverse((rank[txn as usize], txn))).collect();
-        let mut order = vec![0_u32; count as usize];
+        let mut in_time: Vec<(u32, u32)> = (0..count).map(|txn| (txns.position(txn), txn)).collect();
+        in_time.sort_unstable();
+        let mut rank = vec![NONE; count as usize];
+        let mut is_entered = vec![false; count as usize];
         let mut place = 0;
-        while let Some(Reverse((_, txn))) = heap.pop() {
-            order[txn as usize] = place;
-            place += 1;
-            let first = edges.partition_point(|edge| edge.0 < txn);
-            for (_, to) in edges[first..].iter().take_while(|edge| edge.0 == txn) {
-                left[*to as usize] -= 1;
-                if left[*to as usize] == 0 {
-                    heap.push(Reverse((rank[*to as usize], *to)));
+        let mut path: Vec<u32> = Vec::new();
+        for (_, txn) in in_time {
+            path.push(txn);
+            while let Some(at) = path.last().copied() {
+                if rank[at as usize] != NONE {
+                    path.pop();
+                } else if is_entered[at as usize] {
+                    path.pop();
+                    rank[at as usize] = place;
+                    place += 1;
+                } else {
+                    is_entered[at as usize] = true;
+                    for (from, _) in self.depends_on(at).filter(|(from, _)| rank[*from as usize] == NONE) {
+                        // Entered and not placed: it depends on the one at hand.
+                        if is_entered[from as usize] {
+                            return None;
+                        }
+                        path.push(from);
+                    }
                 }
             }
         }
-        (place == count).then_some(order)
+        Some(rank)
     }
 
     /// Merges the stretches of backward orders.
