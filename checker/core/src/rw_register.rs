@@ -14,7 +14,7 @@
 //! Levels too weak to need any order of versions are decided by what readers saw ([`weak`]).
 //!
 //! Rooms: `columns` takes the history in; `index` resolves reads to writes; `order` knows the versions of one key,
-//! `keys` what follows from them; `explain` and `raw_words` put everything into sentences. Nothing recurses, nothing is
+//! `keys` what follows from them, `sessions` what processes see of themselves; `explain` and `raw_words` put everything into sentences. Nothing recurses, nothing is
 //! bounded by a time-out (the solver is bounded by steps, and says so), and no result depends on the order of a hash map.
 
 mod columns;
@@ -25,6 +25,7 @@ mod keys;
 mod order;
 mod raw;
 mod raw_words;
+mod sessions;
 mod solver;
 mod sources;
 mod weak;
@@ -47,6 +48,7 @@ use explain::{Narrator, WeakNarrator};
 use index::{DuplicateWrite, Index};
 use judge::{Judged, NamedCycle, Need};
 use raw::Raw;
+use sessions::Sessions;
 use sources::Sources;
 use std::collections::{BTreeMap, BTreeSet};
 use weak::{Rule, Weak};
@@ -221,7 +223,7 @@ impl Checker {
         };
         let order = known_order(known, options.model);
         let sources = sources_of(known, &index, options, order);
-        let Judged { cycles, weak, doubt, settled, method, edges } =
+        let Judged { cycles, weak, doubt, settled, sessions, method, edges } =
             judge::judge(&index, &sources, order, options, &mut found)?;
         let found = Found { raw: &found, cycles, weak };
         let told = tell(known, &index, &sources, found, options.findings_per_anomaly, &mut fetch)?;
@@ -234,7 +236,7 @@ impl Checker {
         let result = CheckResult {
             checker: NAME.to_owned(),
             model: model.to_owned(),
-            verdict: verdict(known, options, &anomaly_types, &index, doubt),
+            verdict: verdict(known, options, &anomaly_types, &index, (&sessions, doubt)),
             ops_checked,
             reads_checked: index.columns.ok_reads,
             partitions: index.columns.keys.len() as u64,
@@ -389,16 +391,12 @@ fn count(counts: &mut BTreeMap<&'static str, u64>, name: &'static str, most: usi
     (*count <= most as u64).then_some(*count - 1)
 }
 
-/// Models that are defined by anomalies which are told of lists only.
-const NOT_SOUGHT: [&str; 6] =
-    ["prefix", "PRAM", "monotonic-reads", "monotonic-writes", "read-your-writes", "writes-follow-reads"];
-
 fn verdict(
     known: &Known,
     options: &Options,
     anomaly_types: &BTreeSet<String>,
     index: &Index,
-    doubt: Option<Reason>,
+    (sessions, doubt): (&Sessions, Option<Reason>),
 ) -> Verdict {
     let model = options.model;
     let proscribed = model.proscribed();
@@ -406,8 +404,11 @@ fn verdict(
     if anomaly_types.iter().any(|name| proscribed.contains(name.as_str())) {
         verdict.validity = Validity::Invalid;
     }
-    if !model.is_decidable() || NOT_SOUGHT.contains(&model.name()) {
-        let text = format!("what rules out {model} is not looked for among registers: choose another model");
+    let invalid = verdict.validity == Validity::Invalid;
+    let is_open =
+        if Sessions::decides(model.name()) { !sessions.held.contains(model.name()) } else { model.name() == "prefix" };
+    if !model.is_decidable() || (is_open && !invalid) {
+        let text = format!("what rules out {model} is not found for certain among registers: choose another model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }
     if known_order(known, model) < model.order() {

@@ -8,6 +8,7 @@ use super::Options;
 use super::index::Index;
 use super::keys;
 use super::raw::Raw;
+use super::sessions::{self, Sessions};
 use super::solver::{self, Question};
 use super::sources::Sources;
 use super::weak::{self, Rule, Weak};
@@ -39,6 +40,8 @@ pub(super) struct Judged {
     /// What some order of all versions satisfies, short of the anomalies that were found, and with which order of the
     /// history.
     pub(super) settled: Option<(Need, Order)>,
+    /// What is known of the guarantees of processes; nothing where the model does not rely on processes.
+    pub(super) sessions: Sessions,
     /// How version orders were found, for the evidence; begins with `; ` unless it is empty.
     pub(super) method: String,
     /// Dependencies that were looked at.
@@ -100,11 +103,20 @@ pub(super) fn judge(
         if tried.forced == 0 {
             judged.settled = Some((Need::Serial, order));
             judged.method.push_str("; a serial order that explains every read is the witness");
+            if order != Order::Data {
+                judged.sessions = Sessions::all();
+            }
             return Ok(judged);
         }
         schedule = Some(tried);
     }
-    judged.weak = weak_levels(index, order)?;
+    let (weak, is_causal) = weak_levels(index, order)?;
+    judged.weak = weak;
+    if order != Order::Data {
+        // Causality with the order in processes has all guarantees of processes in it, unless assumptions contradict them.
+        let told = is_causal && sources.assumed == 0;
+        judged.sessions = if told { Sessions::all() } else { sessions::examine(index, sources, found) };
+    }
     let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
     edges.add(facts.dependencies.clone());
     let cycles = find_cycles(&edges, order)?;
@@ -121,23 +133,23 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// Contradictions to the weakest rule that is broken; the order in processes only where the
-/// model relies on it.
-fn weak_levels(index: &Index, order: Order) -> Result<Vec<(Rule, bool, Weak)>, SpillError> {
+/// Contradictions to the weakest rule that is broken, and whether the strongest is kept; the order in processes only where
+/// the model relies on it.
+fn weak_levels(index: &Index, order: Order) -> Result<(Vec<(Rule, bool, Weak)>, bool), SpillError> {
     let processes = order != Order::Data;
     // Whatever keeps the strongest rule keeps them all.
     let strongest = weak::examine(index, Rule::Causal, processes)?;
     if strongest.cycles.is_empty() && !strongest.contradictory {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), true));
     }
     for rule in [Rule::Monotonic, Rule::Atomic, Rule::Causal] {
         let weak = weak::examine(index, rule, false)?;
         if !weak.cycles.is_empty() {
-            return Ok(vec![(rule, false, weak)]);
+            return Ok((vec![(rule, false, weak)], false));
         }
     }
     let told = !strongest.cycles.is_empty();
-    Ok(told.then_some((Rule::Causal, processes, strongest)).into_iter().collect())
+    Ok((told.then_some((Rule::Causal, processes, strongest)).into_iter().collect(), false))
 }
 
 /// Cycles that need version orders which only the model implies are named after its order. What is found without these

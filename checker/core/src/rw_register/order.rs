@@ -320,7 +320,7 @@ impl KeyOrder {
 
     /// Puts the versions into an order that agrees with the edges, those first seen first. False if there is none; then
     /// `degree` is not 0 for the versions that lie on cycles or behind them.
-    fn sort(&mut self) -> bool {
+    pub(crate) fn sort(&mut self) -> bool {
         self.edges.sort_unstable();
         self.edges.dedup_by(|next, kept| {
             let same = (next.from, next.to) == (kept.from, kept.to);
@@ -366,7 +366,7 @@ impl KeyOrder {
     }
 
     /// A cycle among the edges, which [`KeyOrder::sort`] has just found to be cyclic.
-    fn cyclic_versions(&self, index: &Index, key: u32, sources: u8) -> Raw {
+    pub(crate) fn cycle(&self) -> Vec<VersionEdge> {
         let mut cycle: Vec<VersionEdge> = Vec::new();
         if let Some(edge) = self.edges.iter().find(|edge| edge.to == 0) {
             cycle = vec![VersionEdge { from: 0, to: edge.from, sources: INITIAL }, *edge];
@@ -385,6 +385,11 @@ impl KeyOrder {
             cycle.drain(..met[at as usize] as usize);
             cycle.reverse();
         }
+        cycle
+    }
+
+    fn cyclic_versions(&self, index: &Index, key: u32, sources: u8) -> Raw {
+        let cycle = self.cycle();
         Raw::CyclicVersions {
             key: index.columns.keys[key as usize],
             versions: cycle.iter().map(|edge| self.value_of(edge.from)).collect(),

@@ -1,5 +1,7 @@
 //! Anomalies as the checker meets them, before they are put into words. Transactions are numbers.
 
+use super::sessions::Guarantee;
+
 /// One anomaly that is no cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
@@ -20,6 +22,8 @@ pub(crate) enum Raw {
     /// Sources of the version order contradict each other. The versions form a cycle, each followed by the reason why it
     /// precedes the next.
     CyclicVersions { key: i64, versions: Vec<Option<i64>>, reasons: Vec<Reason>, sources: u8 },
+    /// No order of the versions of a key gives a guarantee to all processes: a cycle as above.
+    Session { guarantee: Guarantee, key: i64, versions: Vec<Option<i64>>, reasons: Vec<Reason> },
     /// No order of the writes of some keys fits the rest: found by search.
     NoOrder { name: &'static str, txns: Vec<u32>, keys: Vec<i64>, forced: Vec<String> },
 }
@@ -47,6 +51,7 @@ impl Raw {
             Raw::DirtyUpdate { .. } => "dirty-update",
             Raw::LostUpdate { .. } => "lost-update",
             Raw::CyclicVersions { .. } => "cyclic-versions",
+            Raw::Session { guarantee, .. } => guarantee.anomaly(),
             Raw::NoOrder { name, .. } => name,
         }
     }

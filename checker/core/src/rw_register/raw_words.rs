@@ -60,7 +60,12 @@ pub(super) fn words_raw(narrator: &Narrator<'_>, raw: &Raw) -> RawWords {
             }
         }
         Raw::CyclicVersions { key, versions, reasons, sources } => {
-            cyclic_versions(narrator, *key, versions, reasons, *sources)
+            let sources: Vec<&str> = sources::each(*sources).map(sources::name).collect();
+            let by = format!("by {}; the last of these was not used for this key", sources.join(", "));
+            cyclic_versions(narrator, *key, versions, reasons, &by)
+        }
+        Raw::Session { key, versions, reasons, .. } => {
+            cyclic_versions(narrator, *key, versions, reasons, "by what processes met one after the other")
         }
         Raw::NoOrder { txns, keys, forced, .. } => no_order(txns, keys, forced),
     }
@@ -108,7 +113,7 @@ fn cyclic_versions(
     key: i64,
     versions: &[Option<i64>],
     reasons: &[Reason],
-    sources: u8,
+    by: &str,
 ) -> RawWords {
     let mut txns: Vec<u32> = reasons.iter().flat_map(|reason| [reason.earlier, reason.later]).collect();
     txns.retain(|txn| *txn != NONE);
@@ -139,15 +144,10 @@ fn cyclic_versions(
     let contradiction = facts.pop().unwrap_or_default();
     let mut chain: Vec<String> = versions.iter().copied().map(version).collect();
     chain.extend(chain.first().cloned());
-    let sources: Vec<&str> = sources::each(sources).map(sources::name).collect();
     RawWords {
         txns,
         key: Some(key),
-        summary: format!(
-            "key {key}: versions in a cycle: {} (by {}; the last of these was not used for this key)",
-            chain.join(" < "),
-            sources.join(", "),
-        ),
+        summary: format!("key {key}: versions in a cycle: {} ({by})", chain.join(" < ")),
         facts,
         contradiction,
     }

@@ -4,6 +4,7 @@ mod by_hand;
 mod explanations;
 mod oracle;
 mod planted;
+mod sessions;
 mod weak;
 
 use super::*;

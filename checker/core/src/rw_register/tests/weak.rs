@@ -4,7 +4,7 @@ use super::oracle::tiny;
 use super::*;
 use crate::rw_register::weak::{Rule, examine};
 
-fn index(history: &History) -> Index {
+pub(super) fn index(history: &History) -> Index {
     let mut intake = Intake::default();
     rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
     Index::new(&mut intake.finish(), &mut Vec::new()).unwrap()
