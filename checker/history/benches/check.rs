@@ -2,19 +2,22 @@
 //!
 //! `cargo bench -p fissure-history --bench check`. One row for each size of `FISSURE_BENCH_TXNS` (numbers with commas
 //! between them; 10 000, 100 000 and 1 000 000 by default) and each shape of `FISSURE_BENCH_SHAPES` (`list-append` and
-//! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level): 10
+//! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level, and with
+//! `healthy-` before it of a strictly serializable store that is asked for that level): 10
 //! clients, 1 to 4 micro-operations, strictly serializable where the shape does not say otherwise. Seconds are of wall time, CPU seconds those of the whole process, during the check alone; the peak of
 //! the resident set is reset before it where the kernel allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row
 //! is appended; with `FISSURE_BENCH_DIR` the histories are kept there, and not made again; `FISSURE_BENCH_MEMORY_MB` is the
-//! memory that the check may use.
+//! memory that the check may use. `FISSURE_BENCH_FORMAT=edn` measures from Jepsen's EDN to the verdict instead.
 
 use fissure_checker::consistency::Model;
 use fissure_checker::synthetic::{Level, Spec, Stream, Workload};
-use fissure_checker::{list_append, rw_register};
+use fissure_checker::{CheckResult, list_append, rw_register};
 use fissure_history::check::{Checked, Memory, Options, transactions};
+use fissure_history::export::{ExportFormat, ExportOptions, export};
+use fissure_history::import::import_file;
 use fissure_history::{HistoryWriter, synthetic};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const SEED: u64 = 42;
@@ -27,7 +30,7 @@ struct Shape {
     model: &'static str,
 }
 
-const SHAPES: [Shape; 5] = {
+const SHAPES: [Shape; 8] = {
     const fn shape(name: &'static str, workload: Workload, level: Level, model: &'static str) -> Shape {
         Shape { name, workload, level, model }
     }
@@ -37,6 +40,9 @@ const SHAPES: [Shape; 5] = {
         shape("read-committed", Workload::RwRegister, Level::ReadCommitted, "read-committed"),
         shape("read-atomic", Workload::RwRegister, Level::ReadAtomic, "read-atomic"),
         shape("causal", Workload::RwRegister, Level::Causal, "causal-cerone"),
+        shape("healthy-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
+        shape("healthy-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
+        shape("healthy-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),
     ]
 };
 
@@ -74,16 +80,25 @@ fn measure(run: &Path, shape: &Shape, txns: u64) {
     let options = Options {
         lists: Some(list_append::Options { model, ..Default::default() }),
         registers: Some(rw_register::Options { model, ..Default::default() }),
+        ..Options::default()
     };
+    let edn = std::env::var("FISSURE_BENCH_FORMAT").is_ok_and(|format| format == "edn").then(|| exported(run));
     let memory = std::env::var("FISSURE_BENCH_MEMORY_MB").ok().map(|mb| mb.parse::<u64>().expect("a number") << 20);
     let memory = Memory { bytes_max: memory, spill_dir: None };
     // Not allowed everywhere; the peak then includes what came before.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let (started, cpu) = (Instant::now(), cpu_s());
-    let Ok(Checked::Judged(result)) = transactions(run, None, &options, &memory) else { panic!("not judged") };
+    let result = match &edn {
+        Some(file) => imported(file, shape, &options),
+        None => match transactions(run, None, &options, &memory) {
+            Ok(Checked::Judged(result)) => *result,
+            other => panic!("not judged: {other:?}"),
+        },
+    };
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_s() - cpu);
-    let (peak, size) = (status_mb("VmHWM:"), bytes(run) / 1_000_000);
-    let (name, answer) = (shape.name, result.verdict.validity.name());
+    let size = edn.map_or_else(|| bytes(run), |file| file.metadata().map_or(0, |file| file.len())) / 1_000_000;
+    let (peak, answer) = (status_mb("VmHWM:"), result.verdict.validity.name());
+    let name = shape.name;
     println!("{name:<16} {txns:>12} {size:>9} {seconds:>9.3} {cpu:>9.2} {peak:>9}  {answer}");
     if let Some(path) = std::env::var_os("FISSURE_BENCH_JSON") {
         let line = format!(
@@ -92,6 +107,26 @@ fn measure(run: &Path, shape: &Shape, txns: u64) {
         );
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         file.and_then(|mut file| writeln!(file, "{line}")).expect("the JSON file");
+    }
+}
+
+/// The history as EDN, beside the run.
+fn exported(run: &Path) -> PathBuf {
+    let path = run.with_extension("edn");
+    if !path.exists() {
+        let mut out = std::io::BufWriter::new(std::fs::File::create(&path).expect("a file"));
+        export(run, ExportFormat::Edn, &ExportOptions::default(), &mut out).expect("exported");
+        out.flush().expect("written");
+    }
+    path
+}
+
+fn imported(file: &Path, shape: &Shape, options: &Options) -> CheckResult {
+    let history = import_file(file).expect("imported").history;
+    match (shape.workload, &options.lists, &options.registers) {
+        (Workload::ListAppend, Some(options), _) => list_append::check(&history, options),
+        (_, _, Some(options)) => rw_register::check(&history, options),
+        _ => panic!("nothing is asked"),
     }
 }
 
