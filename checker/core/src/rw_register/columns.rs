@@ -351,7 +351,7 @@ mod tests {
     fn long_transactions_are_judged_like_short_ones() {
         let short = [r(1, Some(5)), w(2, 1), w(1, 5), r(2, Some(1)), r(1, Some(6))];
         let mut long: Vec<MopRef<'_>> = (100..120).map(|key| r(key, None)).collect();
-        long.extend(short.clone());
+        long.extend(short);
         let own = |mops: &[MopRef<'_>]| {
             let mut intake = Intake::default();
             intake.push(row(0, 0, Some(1), Outcome::Ok), mops);

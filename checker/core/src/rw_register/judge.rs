@@ -110,8 +110,8 @@ pub(super) fn judge(
         }
         schedule = Some(tried);
     }
-    let (weak, is_causal) = weak_levels(index, order)?;
-    judged.weak = weak;
+    let WeakLevels { broken, is_causal } = weak_levels(index, order)?;
+    judged.weak = broken;
     if order != Order::Data {
         // Causality with the order in processes has all guarantees of processes in it, unless assumptions contradict them.
         let told = is_causal && sources.assumed == 0;
@@ -133,23 +133,31 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// Contradictions to the weakest rule that is broken, and whether the strongest is kept; the order in processes only where
-/// the model relies on it.
-fn weak_levels(index: &Index, order: Order) -> Result<(Vec<(Rule, bool, Weak)>, bool), SpillError> {
+/// What the levels without version orders showed.
+struct WeakLevels {
+    /// Contradictions to the weakest rule that is broken, as in [`Judged::weak`].
+    broken: Vec<(Rule, bool, Weak)>,
+    /// Whether the strongest rule is kept.
+    is_causal: bool,
+}
+
+/// Asks for all rules; the order in processes counts only where the model relies on it.
+fn weak_levels(index: &Index, order: Order) -> Result<WeakLevels, SpillError> {
     let processes = order != Order::Data;
     // Whatever keeps the strongest rule keeps them all.
     let strongest = weak::examine(index, Rule::Causal, processes)?;
     if strongest.cycles.is_empty() && !strongest.contradictory {
-        return Ok((Vec::new(), true));
+        return Ok(WeakLevels { broken: Vec::new(), is_causal: true });
     }
     for rule in [Rule::Monotonic, Rule::Atomic, Rule::Causal] {
         let weak = weak::examine(index, rule, false)?;
         if !weak.cycles.is_empty() {
-            return Ok((vec![(rule, false, weak)], false));
+            return Ok(WeakLevels { broken: vec![(rule, false, weak)], is_causal: false });
         }
     }
     let told = !strongest.cycles.is_empty();
-    Ok((told.then_some((Rule::Causal, processes, strongest)).into_iter().collect(), false))
+    let broken = told.then_some((Rule::Causal, processes, strongest)).into_iter().collect();
+    Ok(WeakLevels { broken, is_causal: false })
 }
 
 /// Cycles that need version orders which only the model implies are named after its order. What is found without these
