@@ -65,12 +65,17 @@ pub struct Memory {
 }
 
 impl Memory {
-    fn limits(&self) -> Result<Option<Limits>, Error> {
-        let Some(memory_bytes_max) = self.bytes_max else { return Ok(None) };
+    /// What is left for lists of so many transactions.
+    fn limits(&self, rows: u64) -> Result<Option<Limits>, Error> {
+        let Some(bytes_max) = self.bytes_max else { return Ok(None) };
+        let memory_bytes_max = bytes_max.saturating_sub(rows.saturating_mul(TXN_BYTES)).max(bytes_max / 4);
         let dir = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         Ok(Some(Limits { memory_bytes_max, spill: Arc::new(FileSpill::create(&dir)?) }))
     }
 }
+
+/// Bytes that are kept of each transaction whatever is put aside, at most about; measured.
+const TXN_BYTES: u64 = 28;
 
 /// The checkers that may still turn out to be the right one.
 struct Candidates {
@@ -80,8 +85,8 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn new(options: &Options, memory: &Memory) -> Result<Self, Error> {
-        let lists = match (&options.lists, memory.limits()?) {
+    fn new(options: &Options, memory: &Memory, rows: u64) -> Result<Self, Error> {
+        let lists = match (&options.lists, memory.limits(rows)?) {
             (None, _) => None,
             (_, None) => Some(list_append::Checker::default()),
             (_, Some(limits)) => Some(list_append::Checker::with_limits(limits)),
@@ -140,7 +145,8 @@ impl Candidates {
 /// As [`crate::read_history`], and if the device has no room for what does not fit memory.
 pub fn transactions(path: &Path, origin_ns: Option<i64>, options: &Options, memory: &Memory) -> Result<Checked, Error> {
     let files = files_in_order(path)?;
-    let mut candidates = Candidates::new(options, memory)?;
+    let rows = rows_of(files.iter().flatten())?;
+    let mut candidates = Candidates::new(options, memory, rows)?;
     let mut invariants = Invariants::default();
     let mut merge = Merge::open(&files)?;
     let mut next_id = 0;
@@ -171,6 +177,11 @@ pub fn transactions(path: &Path, origin_ns: Option<i64>, options: &Options, memo
     };
     let known = Known { real_time_order: order_is_known(&all)?, origin_ns, names: read_names(path)? };
     candidates.finish(&known, options, |op_ids| fetch(&all, op_ids))
+}
+
+/// Rows of all these files.
+fn rows_of<'f>(files: impl IntoIterator<Item = &'f PathBuf>) -> Result<u64, Error> {
+    files.into_iter().try_fold(0, |rows, file| Ok(rows + parquet_file::footer_rows(file)?))
 }
 
 /// The operations with these numbers, which ascend; only the pages that have them are decoded.

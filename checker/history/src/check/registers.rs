@@ -1,7 +1,7 @@
 //! Linearizability of registers, by passes over the keys where the operations do not fit memory: keys are judged one by one
 //! anyway, so that each pass reads the operations of some keys only.
 
-use super::{Checked, Memory, Merge, fetch};
+use super::{Checked, Memory, Merge, fetch, rows_of};
 use crate::columns::{Columns, Interner, conform};
 use crate::error::Error;
 use crate::ops_table;
@@ -34,7 +34,7 @@ const CLASSES: usize = 1 << 16;
 pub fn registers(path: &Path, options: &linearizable::Options, memory: &Memory) -> Result<Checked, Error> {
     let files: Vec<Vec<PathBuf>> = files_in_order(path)?;
     let all: Vec<PathBuf> = files.iter().flatten().cloned().collect();
-    let rows = all.iter().try_fold(0, |rows, file| Ok::<_, Error>(rows + parquet_file::footer_rows(file)?))?;
+    let rows = rows_of(&all)?;
     let bytes_max = memory.bytes_max.unwrap_or(u64::MAX);
     if rows.saturating_mul(OP_BYTES) <= bytes_max {
         let history = read_history(path)?.history.only(is_register);
