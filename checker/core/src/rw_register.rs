@@ -14,8 +14,9 @@
 //! Levels too weak to need any order of versions are decided by what readers saw ([`weak`]).
 //!
 //! Rooms: `columns` takes the history in; `index` resolves reads to writes; `order` knows the versions of one key,
-//! `keys` what follows from them, `sessions` what processes see of themselves; `explain` and `raw_words` put everything into sentences. Nothing recurses, nothing is
-//! bounded by a time-out (the solver is bounded by steps, and says so), and no result depends on the order of a hash map.
+//! `keys` what follows from them, `sessions` what processes see of themselves; `explain` and `raw_words` put everything
+//! into sentences. Nothing recurses, nothing is bounded by a time-out (the solver is bounded by steps, and says so), and
+//! no result depends on the order of a hash map.
 
 mod columns;
 mod explain;

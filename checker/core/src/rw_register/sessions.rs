@@ -3,8 +3,8 @@
 //! Each guarantee orders the versions that one process met, from one transaction to a later one: those that it read, those
 //! that it wrote, what it wrote before what it read, what it read before what it wrote. If these orders of all processes,
 //! with those that are known otherwise, close a cycle for one register, no order of its versions gives the guarantee. If
-//! they close none, some order of them does. So each guarantee is decided by itself, and all of them together are what
-//! the four orders have in common.
+//! they close none, some order of them does. So each guarantee is decided by itself; PRAM asks for one order of the
+//! versions that gives the first three.
 
 use super::index::Index;
 use super::order::{KeyOrder, Touch, VersionEdge};
@@ -80,8 +80,8 @@ impl Sessions {
 /// The models, in the order of [`Guarantee::ALL`]; `PRAM` is the first three together.
 const MODELS: [&str; 5] = ["monotonic-reads", "read-your-writes", "monotonic-writes", "writes-follow-reads", "PRAM"];
 
-/// Looks for violations, one of each guarantee and register; they go to `found`. O(n log n) in the transactions that met a
-/// register.
+/// Looks for violations, one of each guarantee and register; they go to `found`. A guarantee of which too many pairs would
+/// have to be kept ([`PAIRS_PER_TOUCH`]) is not said to hold. O(n log n) in the transactions that met a register.
 pub(crate) fn examine(index: &Index, sources: &Sources, found: &mut Vec<Raw>) -> Sessions {
     let certain = Sources { implied: 0, ..sources.clone() };
     let mut order = KeyOrder::default();
@@ -138,29 +138,34 @@ fn collect(index: &Index, order: &KeyOrder, guarantee: Guarantee, pairs: &mut Ve
     // Where both ends are of one kind, each version follows the one before it, and so all before that.
     let is_chain = matches!(guarantee, Guarantee::MonotonicReads | Guarantee::MonotonicWrites);
     let mut before: Vec<&Touch> = Vec::new();
+    let mut is_whole = true;
     for of_process in touches.chunk_by(|a, b| a.0 == b.0) {
         before.clear();
         for (_, later) in of_process {
-            for earlier in &before {
-                let (from, to) = guarantee.ends(earlier, later);
-                if to != NONE && from != to && from != 0 {
-                    pairs.push(Pair { from, to, earlier: earlier.txn, later: later.txn });
-                }
+            let (own, to) = guarantee.ends(later, later);
+            is_whole &= to == NONE || pairs.len() + before.len() <= most;
+            if to != NONE && pairs.len() + before.len() <= most {
+                let pair = |earlier: &&Touch| Pair {
+                    from: guarantee.ends(earlier, later).0,
+                    to,
+                    earlier: earlier.txn,
+                    later: later.txn,
+                };
+                pairs.extend(before.iter().map(pair).filter(|pair| pair.from != to));
             }
-            if guarantee.ends(later, later).0 != NONE {
+            // The initial version precedes all others anyway, and once is enough of one that is met again.
+            let again = before.last().is_some_and(|last| guarantee.ends(last, last).0 == own);
+            if ![NONE, 0].contains(&own) && !again {
                 if is_chain {
                     before.clear();
                 }
                 before.push(later);
             }
-            if pairs.len() > most {
-                return false;
-            }
         }
     }
     pairs.sort_unstable();
     pairs.dedup_by_key(|pair| (pair.from, pair.to));
-    true
+    is_whole
 }
 
 fn violation(index: &Index, key: u32, order: &KeyOrder, guarantee: Guarantee, pairs: &[Pair]) -> Raw {

@@ -144,3 +144,26 @@ fn agrees_with_every_order_of_versions() {
     // Nothing contradicts the order in which one process wrote, and reads of what is written later are rare.
     assert!([0, 1, 4].into_iter().all(|number| broken[number] > 20), "{broken:?}");
 }
+
+#[test]
+fn one_busy_register_is_explained_also_where_pairs_are_left_out() {
+    // Two processes write in turn; then one reads what the other wrote first, and that one reads two values over and over,
+    // which makes more pairs of its writes and reads than are kept.
+    let write = |at: u64| format!("p{} {}..{} ok w1={}", at % 2, 2 * at, 2 * at + 1, at + 1);
+    let mut lines: Vec<String> = (0..20_000).map(write).collect();
+    let reads = std::iter::once((0, 2)).chain((0..100).map(|read| (1, 1 + read % 2)));
+    for (at, (process, value)) in (20_000..).zip(reads) {
+        lines.push(format!("p{process} {}..{} ok r1={value}", 2 * at, 2 * at + 1));
+    }
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let index = index(&history(&lines));
+    let mut found = Vec::new();
+    let held = examine(&index, &Sources::default(), &mut found).held;
+    assert_eq!(held, ["monotonic-writes", "writes-follow-reads"].into());
+    let broken: Vec<&str> = found.iter().map(Raw::name).collect();
+    assert_eq!(broken, ["monotonic-reads-violation", "read-your-writes-violation"]);
+    for raw in &found {
+        let Raw::Session { reasons, .. } = raw else { panic!("{raw:?}") };
+        assert!(reasons.iter().all(|reason| reason.earlier != NONE && reason.later != NONE), "{raw:?}");
+    }
+}

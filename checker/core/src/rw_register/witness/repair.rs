@@ -258,9 +258,11 @@ impl Run<'_> {
             undone.push(step.txn);
             self.undo_step(&step);
         }
-        for txn in undone.into_iter().filter(|txn| self.is_open[*txn as usize]).collect::<Vec<_>>() {
-            self.opened.push(Reverse((self.deadline[txn as usize], txn)));
-            self.look(txn);
+        for txn in undone {
+            if self.is_open[txn as usize] {
+                self.opened.push(Reverse((self.deadline[txn as usize], txn)));
+                self.look(txn);
+            }
         }
     }
 
