@@ -19,6 +19,7 @@ mod quantiles;
 mod scalar;
 mod sketch;
 mod tables;
+mod touches;
 mod words;
 
 use crate::interval::IntervalJoinRule;
@@ -30,6 +31,7 @@ use datafusion::prelude::SessionContext;
 use std::sync::Arc;
 
 pub use tables::TableFunctionDoc;
+pub(crate) use touches::keys_asked;
 
 /// Registers all functions for tables of this shape; the tables must be there already.
 pub(crate) fn register(context: &SessionContext, shape: &Shape) {
@@ -42,6 +44,7 @@ pub(crate) fn register(context: &SessionContext, shape: &Shape) {
     for function in mops::all() {
         context.register_udf(function);
     }
+    context.register_udf(touches::function());
     context.register_udaf(AggregateUDF::from(quantiles::Quantiles::new()));
     tables::register(context, shape);
     checks::register(context, shape);

@@ -36,6 +36,7 @@ mod limits;
 mod memory;
 mod objects;
 mod place;
+mod row_groups;
 mod run;
 mod runs;
 mod script;

@@ -7,6 +7,7 @@
 //! number of rows is what the list of checksums says, as an estimate.
 
 use crate::objects::Store;
+use crate::row_groups;
 use crate::runs::{RUN_COLUMNS, Runs};
 use arrow::array::{Array, BooleanArray};
 use arrow::compute::{and, prep_null_mask_filter};
@@ -29,7 +30,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use fissure_history::Table;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
@@ -192,6 +193,32 @@ impl HistoryTable {
         Ok(files)
     }
 
+    /// The files without the row groups, and without the files, in which no transaction touches the keys that are asked for.
+    async fn pruned(
+        &self,
+        state: &dyn Session,
+        files: Vec<(usize, PartitionedFile)>,
+        filters: &[Expr],
+    ) -> Result<Vec<(usize, PartitionedFile)>> {
+        let asked = row_groups::asked(filters);
+        if asked.is_empty() || files.len() > FOOTERS_MAX {
+            return Ok(files);
+        }
+        let pruned = futures::stream::iter(files).map(|(run, file)| {
+            let (objects, asked) = (&self.runs.all[run].store.objects, &asked);
+            async move {
+                let access = row_groups::access(state, objects.as_ref(), &file.object_meta, asked).await?;
+                Ok::<_, DataFusionError>(match access {
+                    None => Some((run, file)),
+                    Some(access) if access.row_group_indexes().is_empty() => None,
+                    Some(access) => Some((run, file.with_extension(access))),
+                })
+            }
+        });
+        let kept: Vec<Option<_>> = pruned.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        Ok(kept.into_iter().flatten().collect())
+    }
+
     /// The scan of the files of one store.
     async fn scan_store(
         &self,
@@ -306,6 +333,7 @@ impl TableProvider for HistoryTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted = wanted_runs(&self.runs, state, filters)?;
         let files = self.files(state, &wanted).await?;
+        let files = self.pruned(state, files, filters).await?;
         let (run_columns, file_columns) = (self.run_columns(), self.file_schema.fields().len());
         let place = |column: usize| match column.checked_sub(run_columns) {
             Some(of_file) => of_file,

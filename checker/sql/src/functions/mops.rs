@@ -98,7 +98,8 @@ impl ScalarUDFImpl for OfMops {
     }
 }
 
-fn is_mops(data_type: &DataType) -> bool {
+/// Whether it is the type of the column `mops`.
+pub(super) fn is_mops(data_type: &DataType) -> bool {
     let DataType::List(item) = data_type else { return false };
     let DataType::Struct(fields) = item.data_type() else { return false };
     ["f", "key", "value", "list"].iter().all(|name| fields.find(name).is_some())

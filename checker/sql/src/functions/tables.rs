@@ -1,6 +1,7 @@
 //! Table functions: questions that take arguments, written as SQL.
 
 use crate::functions::arguments::Arguments;
+use crate::functions::explain::{self, Explained};
 use crate::functions::scalar::CALL_COLUMNS;
 use crate::views::{FOR_EVER, Shape, floor_divided};
 use datafusion::catalog::TableFunctionImpl;
@@ -87,7 +88,10 @@ struct Question {
 
 impl TableFunctionImpl for Question {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
-        let sql = self.sql(args.exprs())?;
+        let sql = match self.asked(args.exprs())? {
+            Asked::Sql(sql) => sql,
+            Asked::Table(table) => return Ok(table),
+        };
         let Some(state) = args.session().as_any().downcast_ref::<SessionState>() else {
             return plan_err!("{} cannot be used here", self.doc.name);
         };
@@ -98,8 +102,14 @@ impl TableFunctionImpl for Question {
     }
 }
 
+/// What a call stands for.
+enum Asked {
+    Sql(String),
+    Table(Arc<dyn TableProvider>),
+}
+
 impl Question {
-    fn sql(&self, values: &[datafusion::logical_expr::Expr]) -> Result<String> {
+    fn asked(&self, values: &[datafusion::logical_expr::Expr]) -> Result<Asked> {
         let usage = if self.shape.many && self.doc.takes_run {
             format!("{} with the run as first argument, such as {}('run', …)", self.doc.usage, self.doc.name)
         } else {
@@ -108,44 +118,45 @@ impl Question {
         let all = Arguments { values, usage: &usage };
         let (run, skip) = match (self.shape.many && self.doc.takes_run, values.is_empty()) {
             (true, false) => (Some(all.text(0)?), 1),
-            (true, true) => return all.count(1, 3).map(|()| String::new()),
+            (true, true) => return all.count(1, 3).map(|()| Asked::Sql(String::new())),
             _ => (None, 0),
         };
         let args = Arguments { values: &values[skip..], usage: &usage };
         let shape = &self.shape;
-        match self.doc.name {
+        let sql = match self.doc.name {
             "latency" => {
                 args.count(1, 9)?;
                 let by = columns(&args, 1)?;
-                Ok(shape.latency(args.duration_ns(0)?, &names(&by)))
+                shape.latency(args.duration_ns(0)?, &names(&by))
             }
             "latency_histogram" => {
                 args.count(0, 8)?;
-                Ok(shape.latency_histogram(&names(&columns(&args, 0)?)))
+                shape.latency_histogram(&names(&columns(&args, 0)?))
             }
             "timeline" => {
                 args.count(0, 1)?;
                 let window_ns = if args.values.is_empty() { 1_000_000_000 } else { args.duration_ns(0)? };
-                Ok(shape.timeline(window_ns))
+                shape.timeline(window_ns)
             }
             "ops_of" => {
                 args.count(1, 1)?;
-                Ok(shape.ops_of(args.int(0)?, run.as_deref()))
+                shape.ops_of(args.int(0)?, run.as_deref())
             }
             "around" => {
                 args.count(2, 2)?;
-                Ok(shape.around(args.int(0)?, args.duration_ns(1)?, run.as_deref()))
+                shape.around(args.int(0)?, args.duration_ns(1)?, run.as_deref())
             }
             "explain_op" => {
                 args.count(1, 1)?;
-                Ok(super::explain::sql(shape, args.int(0)?, run.as_deref()))
+                return Ok(Asked::Table(Arc::new(Explained::new(shape, args.int(0)?, run))));
             }
             "version_order" => {
                 args.count(1, 1)?;
-                Ok(super::explain::version_order(shape, args.int(0)?, run.as_deref()))
+                explain::version_order(shape, args.int(0)?, run.as_deref())
             }
-            other => plan_err!("there is no table function {other}"),
-        }
+            other => return plan_err!("there is no table function {other}"),
+        };
+        Ok(Asked::Sql(sql))
     }
 }
 
