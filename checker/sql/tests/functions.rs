@@ -136,11 +136,34 @@ fn wrong_arguments_are_said_with_an_example() {
         ("select ms('a') from ops", "takes a number"),
         ("select written(op_id) from ops", "the column mops"),
         ("select longest_list(mops) from ops", "the column mops and a key"),
+        ("select touches(mops) from ops", "the column mops and keys"),
+        ("select touches(mops, 'a') from ops", "the column mops and keys"),
+        ("select touches(mops, op_id) from ops", "not columns"),
     ] {
         let error = session.query(sql).expect_err(sql);
         let text = format!("{error} {}", error.help().unwrap_or_default());
         assert!(text.contains(said), "{sql}: {text}");
     }
+}
+
+#[test]
+fn transactions_about_a_key_are_found_in_the_files_that_may_hold_it() {
+    let store = tempfile::tempdir().unwrap();
+    common::sample::store(store.path());
+    let all = Session::open(store.path()).unwrap();
+    let unnested = "select run, op_id, unnest(mops) as m from ops";
+    for keys in [&[2][..], &[3, 5], &[-1], &[1 << 50]] {
+        let listed = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let found =
+            lines(&all, &format!("select run, op_id from ops where touches(mops, {listed}) order by run, op_id"));
+        let sql = format!("select distinct run, op_id from ({unnested}) where m.key in ({listed}) order by run, op_id");
+        assert_eq!(found, lines(&all, &sql), "{keys:?}");
+        assert_eq!(found.lines().count() > 1, keys[0] == 2 || keys[0] == 3, "{keys:?}");
+    }
+    let plan = lines(&all, "explain select count(*) from ops where touches(mops, 2)");
+    let files = |scenario: &str| plan.contains(&format!("{scenario}/"));
+    assert!(files("list-append") && !files("register"), "{plan}");
+    assert_eq!(lines(&all, "select count(*) as n from ops where touches(mops, null)"), "n\n0\n");
 }
 
 #[test]

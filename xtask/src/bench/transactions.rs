@@ -24,6 +24,9 @@ const SEED: u64 = 1;
 const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
 /// Transactions where something else than the size varies, at most.
 const BASE_MAX: u64 = 1_000_000;
+/// Transactions of an input that is judged in memory or is text, at most: larger ones would be about the machine's memory
+/// and disk.
+const IN_MEMORY_MAX: u64 = 10_000_000;
 /// Pause between two looks at the memory of a process.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -173,10 +176,15 @@ fn inputs(sizes: &[u64]) -> Vec<Input> {
 fn by_size(sizes: &[u64]) -> Vec<Input> {
     let mut inputs = Vec::new();
     for txns in sizes.iter().copied() {
-        for format in ["parquet", "edn"] {
-            let cases = vec![case(format!("list-append {format} by size"), "--model strict-serializable")];
+        let small = txns <= IN_MEMORY_MAX;
+        for format in ["parquet", "edn"].into_iter().filter(|format| small || *format == "parquet") {
+            let flags = format!("--model strict-serializable{}", if small { "" } else { " --memory 4GiB" });
+            let cases = vec![case(format!("list-append {format} by size"), &flags)];
             let made = words("--workload list-append --concurrency 10 --info 0%");
             inputs.push(Input { name: format!("lists-{txns}"), txns, made, format, cases });
+        }
+        if !small {
+            continue;
         }
         let flags = "--model strict-serializable --linearizable-keys";
         let cases = vec![case("rw-register parquet by size", flags)];
@@ -289,6 +297,8 @@ mod tests {
     fn inputs_that_vary_something_else_are_of_one_size() {
         let all = inputs(&[10_000, 100_000_000]);
         assert!(all.iter().filter(|input| !input.name.starts_with("lists-")).all(|input| !input.cases.is_empty()));
+        let of_size = |txns| all.iter().filter(|input| input.name.ends_with(&format!("s-{txns}"))).count();
+        assert_eq!((of_size(10_000), of_size(100_000_000)), (3, 1), "text and registers are not of the largest size");
         let clients: Vec<u64> = all.iter().filter(|input| input.name.starts_with("clients")).map(|i| i.txns).collect();
         assert_eq!(clients, [10_000; 4]);
         let plants = |name: &str| {
