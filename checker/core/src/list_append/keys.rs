@@ -93,7 +93,11 @@ impl Work<'_> {
                 self.rmw.push((read.len(), read.txn));
             }
         }
-        self.write_edges();
+        if let Some((before, after)) = self.write_edges() {
+            let (txn, first, second) = (before.txn, after.value, before.value);
+            let reader = self.versions.longest_reader();
+            self.facts.found.push(Raw::OwnOrder { key, txn, first, second, reader });
+        }
         self.lost_updates(key, orderly);
         if intermediate {
             self.intermediate_reads(key);
@@ -154,20 +158,29 @@ impl Work<'_> {
         intermediate
     }
 
-    /// ww edges, and the edges of appends that the version order lacks.
-    fn write_edges(&mut self) {
-        let possible = |append: Option<Append>| append.filter(Append::is_possible).map(|append| append.txn);
+    /// ww edges, and the edges of appends that the version order lacks. Returns the first two neighbours that their
+    /// transaction appended the other way round.
+    fn write_edges(&mut self) -> Option<(Append, Append)> {
         let dependencies = &mut self.facts.dependencies;
-        let mut previous = None;
+        let mut previous: Option<Append> = None;
+        let mut turned = None;
         for rank in 0..self.versions.len() {
-            let writer = possible(self.versions.append_at(rank));
-            if let (Some(from), Some(to)) = (previous, writer)
-                && from != to
-            {
-                dependencies.ww.push((from, to));
+            let append = self.versions.append_at(rank).filter(Append::is_possible);
+            if let (Some(from), Some(to)) = (previous, append) {
+                if from.txn != to.txn {
+                    dependencies.ww.push((from.txn, to.txn));
+                } else if from.is_later_than(&to) {
+                    turned = turned.or(Some((from, to)));
+                }
             }
-            previous = writer;
+            previous = append;
         }
+        self.unobserved_edges(previous.map(|append| append.txn));
+        turned
+    }
+
+    /// The edges of appends that the version order lacks; `previous` made its last version.
+    fn unobserved_edges(&mut self, previous: Option<u32>) {
         self.unobserved.clear();
         self.unobserved.extend(self.versions.unobserved().filter(Append::is_possible).map(|append| append.txn));
         if self.unobserved.is_empty() {

@@ -26,6 +26,8 @@ pub(super) enum Raw {
     Duplicate { key: i64, element: i64, times: u64, reader: u32, more: u64 },
     /// Two reads, neither of which continues the other.
     IncompatibleOrder { key: i64, shorter: (u32, Vec<i64>), longer: (u32, Vec<i64>) },
+    /// A read saw two appends of one transaction next to each other, the second one first.
+    OwnOrder { key: i64, txn: u32, first: i64, second: i64, reader: u32 },
     /// An append of a failed transaction lies below one of an `ok` transaction.
     DirtyUpdate { key: i64, failed: (u32, i64), ok: (u32, i64) },
     /// Several `ok` transactions read one version, and each appended to it.
@@ -42,7 +44,7 @@ impl Raw {
             Raw::Internal { .. } => "internal",
             Raw::FutureRead { .. } => "future-read",
             Raw::Duplicate { .. } => "duplicate-elements",
-            Raw::IncompatibleOrder { .. } => "incompatible-order",
+            Raw::IncompatibleOrder { .. } | Raw::OwnOrder { .. } => "incompatible-order",
             Raw::DirtyUpdate { .. } => "dirty-update",
             Raw::LostUpdate { .. } => "lost-update",
         }
@@ -57,6 +59,7 @@ impl Raw {
             Raw::Internal { txn, .. } | Raw::FutureRead { txn, .. } => (None, *txn),
             Raw::Duplicate { key, reader, .. } => (Some(*key), *reader),
             Raw::IncompatibleOrder { key, shorter, .. } => (Some(*key), shorter.0),
+            Raw::OwnOrder { key, txn, .. } => (Some(*key), *txn),
             Raw::DirtyUpdate { key, failed, .. } => (Some(*key), failed.0),
             Raw::LostUpdate { key, txns, .. } => (Some(*key), txns.first().copied().unwrap_or_default()),
         }
@@ -69,6 +72,7 @@ impl Raw {
             Raw::Garbage { reader, .. } | Raw::Duplicate { reader, .. } => vec![*reader],
             Raw::Internal { txn, .. } | Raw::FutureRead { txn, .. } => vec![*txn],
             Raw::IncompatibleOrder { shorter, longer, .. } => vec![shorter.0, longer.0],
+            Raw::OwnOrder { txn, reader, .. } => vec![*txn, *reader],
             Raw::DirtyUpdate { failed, ok, .. } => vec![failed.0, ok.0],
             Raw::LostUpdate { txns, .. } => txns.clone(),
         }

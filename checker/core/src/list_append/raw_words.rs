@@ -74,6 +74,7 @@ pub(super) fn words_raw(narrator: &Narrator<'_>, raw: &Raw) -> RawWords {
             contradiction: "T1 failed, and no version may build on what it appended".to_owned(),
         },
         Raw::IncompatibleOrder { key, shorter, longer } => incompatible(*key, shorter, longer),
+        Raw::OwnOrder { key, txn, first, second, reader } => own_order(*key, (*txn, *reader), *first, *second),
         Raw::LostUpdate { key, seen, txns } => lost_update(narrator, *key, seen, txns),
         Raw::Internal { .. } | Raw::FutureRead { .. } => within_transaction(narrator, raw),
     }
@@ -103,6 +104,21 @@ fn incompatible(key: i64, shorter: &(u32, Vec<i64>), longer: &(u32, Vec<i64>)) -
         facts: vec![format!("T1 read key {key} as {}", lists.0), format!("T2 read key {key} as {}", lists.1)],
         contradiction: format!("a list only grows, so one of them must begin with the other, and {at}"),
         focus,
+    }
+}
+
+fn own_order(key: i64, (txn, reader): (u32, u32), first: i64, second: i64) -> RawWords {
+    let (txns, reads) = if txn == reader { (vec![txn], "T1") } else { (vec![txn, reader], "T2") };
+    RawWords {
+        txns,
+        key: Some(key),
+        summary: format!("key {key}: {second} stands before {first}, though their transaction appended {first} first"),
+        facts: vec![
+            format!("T1 appended {first} to key {key}, and {second} after that"),
+            format!("{reads} read key {key} with {second} right before {first}"),
+        ],
+        contradiction: format!("a list only grows at its end, so {first} must stand before {second}"),
+        focus: vec![first, second],
     }
 }
 

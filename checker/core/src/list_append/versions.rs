@@ -16,12 +16,19 @@ pub(super) struct Append {
     pub(super) outcome: Outcome,
     /// Whether the same transaction appends to the same key again later.
     pub(super) intermediate: bool,
+    /// How many appends to the key came in before it: the order in which a transaction appended.
+    place: u32,
 }
 
 impl Append {
     /// Whether it may be part of the final history.
     pub(super) fn is_possible(&self) -> bool {
         self.outcome != Outcome::Fail
+    }
+
+    /// Whether its transaction made it only after another one of its own.
+    pub(super) fn is_later_than(&self, other: &Append) -> bool {
+        self.txn == other.txn && self.place > other.place
     }
 }
 
@@ -95,7 +102,8 @@ impl Versions {
             match record.kind() {
                 Kind::Append => {
                     let (value, outcome) = (record.payload, txns.outcome(txn));
-                    self.appends.push(Append { value, txn, outcome, intermediate: record.flag() });
+                    let place = self.appends.len() as u32;
+                    self.appends.push(Append { value, txn, outcome, intermediate: record.flag(), place });
                 }
                 Kind::Element => {
                     if record.flag() {
@@ -168,6 +176,11 @@ impl Versions {
     pub(super) fn list(&self, read: &Read) -> &[i64] {
         let list = if read.aside { &self.aside } else { &self.trunk };
         &list[place_of(read)]
+    }
+
+    /// Who read the version order; `NONE` where nobody read anything.
+    pub(super) fn longest_reader(&self) -> u32 {
+        self.longest.map_or(NONE, |longest| longest.txn)
     }
 
     fn longest(&self) -> &[i64] {

@@ -199,3 +199,19 @@ fn moments_show_as_many_digits_as_it_takes() {
     assert_eq!(pair(Some(5), 5), ("at event 1".into(), "at event 2".into()));
     assert_eq!(words::duration(54_321_000), "54.3 ms");
 }
+
+#[test]
+fn appends_of_one_transaction_the_other_way_round() {
+    let result = check(&history(&["p0 0..2 ok a1=1 a1=2", "p1 3..4 ok r1=[2,1]"]), &Options::default());
+    let finding = result.findings.iter().find(|finding| finding.anomaly == "incompatible-order").unwrap();
+    expect![[r#"
+        key 1: 2 stands before 1, though their transaction appended 1 first
+        Let:
+          T1 = operation 0, process 0, ok: append 1 to key 1; append 2 to key 1
+          T2 = operation 1, process 1, ok: read key 1 as [2 1]
+        Then:
+          T1 appended 1 to key 1, and 2 after that
+          T2 read key 1 with 2 right before 1
+          However, a list only grows at its end, so 1 must stand before 2: a contradiction"#]]
+    .assert_eq(&format!("{}\n{}", finding.summary, finding.explanation.join("\n")));
+}

@@ -319,6 +319,20 @@ impl Judge {
                 }
             }
         }
+        // Who appended an element, and where.
+        let place = |value: i64| {
+            let writer = self.writer(key, value).filter(|writer| self.ops[*writer].outcome != Outcome::Fail)?;
+            let wrote = |touch: &Touch| matches!(touch, Touch::Append(k, v) if (*k, *v) == (key, value));
+            Some((writer, self.touches[writer].iter().position(wrote)?))
+        };
+        for pair in self.order(key).windows(2) {
+            if let (Some(one), Some(other)) = (place(pair[0]), place(pair[1]))
+                && one.0 == other.0
+                && one.1 > other.1
+            {
+                add("incompatible-order");
+            }
+        }
         let mut armed = false;
         for element in self.order(key) {
             match self.writer(key, element).map(|writer| self.ops[writer].outcome) {
