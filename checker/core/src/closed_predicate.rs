@@ -12,9 +12,11 @@
 //! that needs one over a predicate carries the name without `-item`: G-single, G-nonadjacent, G2.
 //!
 //! What is relied on, and checked: an object is never given one value twice. What is relied on: an object that is written
-//! or deleted is there. Rooms: `predicate`, `objects` (versions and their order), `edges`, `words`.
+//! or deleted is there. Rooms: `predicate`, `objects` (versions and their order), `edges`, `internal` (transactions that
+//! contradict themselves), `words`.
 
 mod edges;
+mod internal;
 mod objects;
 mod predicate;
 #[cfg(test)]
@@ -65,6 +67,13 @@ enum Raw {
     PredicateReadMiss { txn: u32, predicate: i64, key: i64, values: Vec<i64> },
     /// What was read and written contradicts every order of the versions.
     CyclicVersions { key: i64 },
+    /// A transaction read something else than what it had read or written there; no value: that nothing was there, or
+    /// nothing that matched.
+    Internal { txn: u32, key: i64, expected: Option<i64>, seen: Option<i64> },
+    /// A read saw what its own transaction writes later; no value: that it deletes the object.
+    FutureRead { txn: u32, key: i64, value: Option<i64> },
+    /// A read by predicate returned what does not match.
+    NoMatch { txn: u32, predicate: i64, key: i64, value: i64 },
 }
 
 impl Raw {
@@ -75,6 +84,8 @@ impl Raw {
             Raw::Garbage { .. } => "garbage-read",
             Raw::PredicateReadMiss { .. } => "predicate-read-miss",
             Raw::CyclicVersions { .. } => "cyclic-versions",
+            Raw::Internal { .. } | Raw::NoMatch { .. } => "internal",
+            Raw::FutureRead { .. } => "future-read",
         }
     }
 }

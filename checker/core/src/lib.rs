@@ -27,6 +27,8 @@ pub mod linearizable;
 pub mod list_append;
 pub mod names;
 pub mod op;
+#[cfg(test)]
+mod planting;
 pub mod rw_register;
 pub mod spill;
 pub mod synthetic;

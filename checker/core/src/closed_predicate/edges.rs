@@ -8,6 +8,7 @@
 //! Objects that were returned were also read one by one.
 
 use super::Raw;
+use super::internal;
 use super::mops;
 use super::objects::{Object, State};
 use super::predicate::Predicate;
@@ -107,6 +108,7 @@ impl Work<'_> {
     }
 
     fn transaction(&mut self, txn: u32, mops: &[Mop]) {
+        internal::contradiction(txn, mops, self.names).into_iter().for_each(|raw| self.tell(raw));
         let mut touched: BTreeSet<i64> = BTreeSet::new();
         let mut written: BTreeSet<i64> = BTreeSet::new();
         for mop in mops {
@@ -167,7 +169,7 @@ impl Work<'_> {
     fn tell(&mut self, raw: Raw) {
         let value = match &raw {
             Raw::G1a { key, value, .. } | Raw::G1b { key, value, .. } => Some((*key, Some(*value))),
-            Raw::Garbage { key, value, .. } => Some((*key, *value)),
+            Raw::Garbage { key, value, .. } | Raw::FutureRead { key, value, .. } => Some((*key, *value)),
             _ => None,
         };
         if value.is_none_or(|(key, value)| self.seen.insert((raw.name(), key, value))) {
@@ -207,6 +209,13 @@ impl Work<'_> {
                 Some(value) => self.saw(txn, *key, Some(value)),
                 None => self.missing(txn, number, predicate, *key, object),
             };
+            // What it will write itself cannot be why it lacks the object.
+            if value.is_none()
+                && let Some(version) = seen.map(|seen| &object.versions[seen])
+                && version.writers == [txn]
+            {
+                self.tell(Raw::FutureRead { txn, key: *key, value: version.state.value() });
+            }
             if let Some(seen) = seen {
                 self.seen_by_predicate(txn, number, predicate, (*key, object), seen);
             }

@@ -193,7 +193,9 @@ fn made(mops: &[Mop]) -> Vec<(i64, (State, State))> {
             _ => {}
         }
     }
-    left.into_iter().filter_map(|(key, left)| Some((key, (first.get(&key).copied().flatten()?, left)))).collect()
+    let made = left.into_iter().filter_map(|(key, left)| Some((key, (first.get(&key).copied().flatten()?, left))));
+    // Who read what it wrote itself contradicts itself, and not the versions.
+    made.filter(|(_, (from, to))| from != to).collect()
 }
 
 /// What is gathered of an object.

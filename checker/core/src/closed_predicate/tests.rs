@@ -1,5 +1,8 @@
 //! Histories small enough to judge by hand, and serial ones by the thousand.
 
+mod kinds;
+mod mutations;
+
 use super::*;
 use crate::names::Names;
 use crate::verdict::{Validity, Verdict};
@@ -174,14 +177,27 @@ impl Dice {
 
 const PREDICATES: [&str; 4] = [":true", "[:= 3]", "[:mod 2 1]", "[:mod 3 0]"];
 
+/// What of a thousand times as large values these match, and nothing but multiples of a thousand.
+const PREDICATES_OF_THOUSANDS: [&str; 4] = ["[:mod 1000 0]", "[:= 3000]", "[:mod 2000 1000]", "[:mod 3000 0]"];
+
 /// Transactions one after the other, that overlap in time as one likes. With `stale`, some reads see the state before
 /// the last transactions.
 fn serial(seed: u64, txns: usize, stale: bool) -> History {
+    serial_with(seed, txns, stale, (1, PREDICATES), Names::default())
+}
+
+/// The same with values so many times as large, and with names besides.
+fn serial_with(
+    seed: u64,
+    txns: usize,
+    stale: bool,
+    (scale, predicates): (i64, [&str; 4]),
+    mut names: Names,
+) -> History {
     let mut dice = Dice(seed);
-    let mut names = Names::default();
-    let predicates = PREDICATES.map(|text| names.number(text));
+    let predicates = predicates.map(|text| names.number(text));
     let of: Vec<predicate::Predicate> = predicates.map(|p| predicate::Predicate::of(p, &names).unwrap()).to_vec();
-    let mut states: Vec<BTreeMap<i64, i64>> = vec![(0..2).map(|key| (key, 100 + key)).collect()];
+    let mut states: Vec<BTreeMap<i64, i64>> = vec![(0..2).map(|key| (key, (100 + key) * scale)).collect()];
     let mut gone: BTreeSet<i64> = BTreeSet::new();
     let init = states[0].iter().map(|(key, value)| Mop::Insert { key: *key, value: *value }).collect();
     let mut ops = vec![operation_of(99, 0, 1, Outcome::Ok, init)];
@@ -193,7 +209,7 @@ fn serial(seed: u64, txns: usize, stale: bool) -> History {
         let mut mops = Vec::new();
         for _ in 0..1 + dice.roll(3) {
             let key = dice.roll(4) as i64;
-            next_value += 1;
+            next_value += scale;
             match dice.roll(6) {
                 0 if !state.contains_key(&key) && !gone.contains(&key) => {
                     state.insert(key, next_value);
@@ -216,7 +232,7 @@ fn serial(seed: u64, txns: usize, stale: bool) -> History {
                     mops.push(Mop::Read { key, value: Some(value.copied()) });
                 }
                 _ => {
-                    let which = dice.roll(PREDICATES.len());
+                    let which = dice.roll(predicates.len());
                     let matches = |(key, value): (i64, i64)| of[which].matches(value, &names).then_some((key, value));
                     let seen = (0..4).filter_map(|key| {
                         let from = if own.contains(&key) { &state } else { &past };
@@ -361,4 +377,38 @@ fn findings_in_words() {
           T1 < T2, because T1 read all with [:mod 2 1] when key 1 was nothing, and T2 wrote 1 at key 1 later, which changes what matches
           However, T2 < T1, because T2 completed before T1 was invoked: a contradiction
     "#]].assert_eq(&told(&late));
+}
+
+#[test]
+fn contradictions_in_words() {
+    let told = |lines: &[&str]| {
+        let result = check(&history(lines), &Options::default());
+        let finding = &result.findings[0];
+        format!(
+            "{}: {}\n{}",
+            finding.id,
+            finding.summary,
+            finding.explanation[finding.explanation.len() - 2..].join("\n")
+        )
+    };
+    let cases = [
+        told(&["p0 0..1 ok i1=5", "p1 2..3 ok w1=6 r1=nil"]),
+        told(&["p0 0..1 ok i1=5", "p1 2..3 ok q[:=_6]={1:5}"]),
+        told(&["p0 0..1 ok i1=5", "p1 2..3 ok r1=6 w1=6"]),
+        told(&["p0 0..1 ok i1=5", "p1 2..3 ok q:true={} d1"]),
+    ];
+    expect_test::expect![[r#"
+        internal-0: key 1: a transaction found nothing, where it had read or written 6
+          T1 found nothing at key 1
+          However, T1 had read or written 6 there before that, and it did not change it since: a contradiction
+        internal-0: key 1: a read of all with [:= 6] returned 5, which does not match
+          T1 read all with [:= 6], and got 5 at key 1
+          However, 5 does not match [:= 6]: a contradiction
+        future-read-0: key 1: a transaction found 6 before it made it so itself
+          T1 found 6 at key 1
+          However, nobody but T1 made it so, and only later: a contradiction
+        future-read-0: key 1: a transaction found nothing before it made it so itself
+          T1 found nothing at key 1
+          However, nobody but T1 made it so, and only later: a contradiction"#]]
+    .assert_eq(&cases.join("\n"));
 }

@@ -188,6 +188,34 @@ pub(super) fn raw(history: &History, number: u64, raw: &Raw) -> Finding {
                 format!("it was there from the beginning, and each of its values matches: {}", values.join(", ")),
             )
         }
+        Raw::Internal { txn, key, expected, seen } => {
+            let value = |value: &Option<i64>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+            let (expected, seen) = (value(expected), value(seen));
+            (
+                vec![*txn],
+                *key,
+                format!("key {key}: a transaction found {seen}, where it had read or written {expected}"),
+                format!("T1 found {seen} at key {key}"),
+                format!("T1 had read or written {expected} there before that, and it did not change it since"),
+            )
+        }
+        Raw::FutureRead { txn, key, value } => {
+            let left = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+            (
+                vec![*txn],
+                *key,
+                format!("key {key}: a transaction found {left} before it made it so itself"),
+                format!("T1 found {left} at key {key}"),
+                "nobody but T1 made it so, and only later".to_owned(),
+            )
+        }
+        Raw::NoMatch { txn, predicate, key, value } => (
+            vec![*txn],
+            *key,
+            format!("key {key}: a read of all with {predicate} returned {value}, which does not match"),
+            format!("T1 read all with {predicate}, and got {value} at key {key}"),
+            format!("{value} does not match {predicate}"),
+        ),
         Raw::CyclicVersions { key } => (
             Vec::new(),
             *key,
