@@ -2,6 +2,7 @@
 
 mod explanations;
 mod healthy;
+mod kinds;
 mod oracle;
 mod planted;
 mod scale;

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod explanations;
+mod kinds;
 mod oracle;
 mod planted;
 mod sessions;

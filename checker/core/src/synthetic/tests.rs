@@ -1,6 +1,7 @@
 //! Synthetic histories are what they say: held to the checkers, and to judges that share nothing with either.
 
 mod levels;
+mod mutations;
 mod objects;
 mod oracle;
 mod plants;

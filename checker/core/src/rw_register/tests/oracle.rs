@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A model as the judge knows it: whether cycles with neighbouring rw steps count, whether any rw counts, and the order
 /// of the history that counts.
 #[derive(Clone, Copy, Debug)]
-struct Level {
-    name: &'static str,
+pub(super) struct Level {
+    pub(super) name: &'static str,
     rw: Rw,
     order: Order,
 }
@@ -20,7 +20,7 @@ enum Rw {
     All,
 }
 
-const LEVELS: [Level; 9] = [
+pub(super) const LEVELS: [Level; 9] = [
     Level { name: "read-committed", rw: Rw::None, order: Order::Data },
     Level { name: "strong-session-read-committed", rw: Rw::None, order: Order::Process },
     Level { name: "strong-read-committed", rw: Rw::None, order: Order::Realtime },
@@ -34,7 +34,7 @@ const LEVELS: [Level; 9] = [
 
 /// What the caller assumes of the order of the versions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Assume {
+pub(super) enum Assume {
     Nothing,
     Sequential,
     Linearizable,
@@ -52,7 +52,7 @@ struct Txn {
 /// Versions of a key and their writers, the first one first.
 type VersionOrder = Vec<(i64, usize)>;
 
-struct Judge<'h> {
+pub(super) struct Judge<'h> {
     ops: &'h [Operation],
     txns: Vec<Txn>,
     /// Whether some read by itself is wrong at every level.
@@ -63,7 +63,7 @@ struct Judge<'h> {
 }
 
 impl<'h> Judge<'h> {
-    fn new(history: &'h History) -> Self {
+    pub(super) fn new(history: &'h History) -> Self {
         let ops = history.ops();
         let mut judge = Self { ops, txns: Vec::new(), broken: false, internal: false, effective: Vec::new() };
         let mut writers: BTreeMap<(i64, i64), (usize, bool)> = BTreeMap::new();
@@ -161,7 +161,7 @@ impl<'h> Judge<'h> {
     }
 
     /// Whether some order of all versions satisfies the level.
-    fn holds(&self, level: Level, assume: Assume) -> bool {
+    pub(super) fn holds(&self, level: Level, assume: Assume) -> bool {
         if self.broken || (self.internal && level.rw != Rw::None) {
             return false;
         }

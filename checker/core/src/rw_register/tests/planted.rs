@@ -7,24 +7,35 @@ fn spec(seed: u64) -> Spec {
     Spec { workload: Workload::RwRegister, ops: 400, seed, concurrency: 8, keys: 5, ..Spec::default() }
 }
 
-const LEVELS: [Level; 6] = [
-    Level::StrictSerializable,
-    Level::StrongSessionSerializable,
-    Level::Serializable,
-    Level::StrongSnapshotIsolation,
-    Level::SnapshotIsolation,
-    Level::ReadCommitted,
-];
+/// The strongest models that each level keeps of those that registers can confirm.
+fn confirmable(level: Level) -> &'static [&'static str] {
+    match level {
+        Level::Prefix => &["causal", "causal-cerone"],
+        Level::Causal => &["causal"],
+        Level::ParallelSnapshotIsolation => &["causal", "parallel-snapshot-isolation"],
+        _ => &[],
+    }
+}
 
 #[test]
 fn healthy_histories_are_valid_at_their_level() {
-    for level in LEVELS {
-        for seed in 0..8 {
-            let spec = Spec { level, ..spec(seed) };
-            let operations = Stream::new(&spec).unwrap().operations();
-            let history = History::new(operations.collect()).unwrap();
-            let result = check(&history, &options(level.name()));
-            assert_eq!(validity(&result), "valid", "{level:?} seed {seed}: {} {:?}", result.evidence, result.verdict);
+    for level in Level::ALL {
+        let models = [&[level.name()], confirmable(level)].concat();
+        for model in models.into_iter().filter(|model| *model != "prefix") {
+            for seed in 0..8 {
+                let spec = Spec { level, ..spec(seed) };
+                let operations = Stream::new(&spec).unwrap().operations();
+                let history = History::new(operations.collect()).unwrap();
+                let result = check(&history, &options(model));
+                let told = format!("{level} as {model}, seed {seed}: {} {:?}", result.evidence, result.verdict);
+                // Which cycles with one read of the past there are is not searched for where orders are open.
+                let open = result.verdict.reasons.iter().any(|reason| reason.code == "VERSION_ORDER_UNKNOWN");
+                let may_be_open = model == "parallel-snapshot-isolation";
+                assert!(validity(&result) == "valid" || open && may_be_open, "{told}");
+                for weaker in result.levels.iter().filter(|told| Model::parse(model).unwrap().implies(told.model)) {
+                    assert_ne!(weaker.validity, Validity::Invalid, "{told}: {}", weaker.name());
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// Who must be seen.
 #[derive(Clone, Copy, PartialEq)]
-enum Owed {
+pub(super) enum Owed {
     Nobody,
     /// Earlier operations of the process.
     Process,
@@ -17,7 +17,7 @@ enum Owed {
 
 /// Which sets of earlier commits may be seen.
 #[derive(Clone, Copy, PartialEq)]
-enum Seen {
+pub(super) enum Seen {
     /// All of them.
     All,
     /// All up to some place.
@@ -29,14 +29,14 @@ enum Seen {
 }
 
 #[derive(Clone, Copy)]
-struct Rule {
-    owed: Owed,
+pub(super) struct Rule {
+    pub(super) owed: Owed,
     seen: Seen,
     /// Whoever wrote an object that it writes as well must be seen.
     first_wins: bool,
 }
 
-fn rule(level: Level) -> Option<Rule> {
+pub(super) fn rule(level: Level) -> Option<Rule> {
     let rule = |owed, seen, first_wins| Some(Rule { owed, seen, first_wins });
     match level {
         Level::StrictSerializable => rule(Owed::Realtime, Seen::All, false),
@@ -61,12 +61,12 @@ struct Judge<'a> {
 }
 
 /// Whether some orders and sets explain what was read.
-fn explained(history: &History, rule: Rule) -> bool {
+pub(super) fn explained(history: &History, rule: Rule) -> bool {
     let ops = history.ops().iter().filter(|op| op.outcome != Outcome::Fail).collect();
     Judge { ops, rule, order: Vec::new() }.extend(0)
 }
 
-fn mops(op: &Operation) -> &[Mop] {
+pub(super) fn mops(op: &Operation) -> &[Mop] {
     match &op.call {
         Call::Txn(mops) => mops,
         _ => &[],
