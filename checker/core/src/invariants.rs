@@ -13,7 +13,7 @@
 //! ```
 
 use crate::op::{HistoryError, Outcome};
-use rustc_hash::FxHashMap;
+use crate::processes::Processes;
 
 /// How far ahead of the operations met places in the order of events may lie and still be bits.
 const DENSE: u64 = 64;
@@ -28,8 +28,9 @@ pub struct Invariants {
     far: Vec<(u64, u64)>,
     last_invoke: Option<u64>,
     ops: u64,
-    /// End of the last operation of each process, and that operation.
-    processes: FxHashMap<i64, (u64, u64)>,
+    processes: Processes,
+    /// By number of the process, the end of its last operation, and that operation.
+    ended: Vec<(u64, u64)>,
 }
 
 impl Invariants {
@@ -62,8 +63,13 @@ impl Invariants {
             None => {}
         }
         let end = if outcome == Outcome::Info { u64::MAX } else { complete_seq.unwrap_or(u64::MAX) };
-        match self.processes.insert(process, (end, op_id)) {
-            Some((end, earlier)) if end > invoke_seq => Err(HistoryError::ProcessOverlap { process, op_id, earlier }),
+        let number = self.processes.number(process) as usize;
+        let Some(ended) = self.ended.get_mut(number) else {
+            self.ended.push((end, op_id));
+            return Ok(());
+        };
+        match std::mem::replace(ended, (end, op_id)) {
+            (end, earlier) if end > invoke_seq => Err(HistoryError::ProcessOverlap { process, op_id, earlier }),
             _ => Ok(()),
         }
     }

@@ -29,6 +29,7 @@ pub mod names;
 pub mod op;
 #[cfg(test)]
 mod planting;
+mod processes;
 pub mod rw_register;
 pub mod spill;
 pub mod synthetic;

@@ -2,12 +2,16 @@
 //!
 //! Kept are every write and the reads that say something about other transactions: those of a key before any write of
 //! it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
-//! is taken in. Seventeen bytes a micro-operation, four more for the grouping by key, seventeen a transaction.
+//! is taken in. Ten bytes a micro-operation where values lie near each other, four more for the grouping by key, seventeen a
+//! transaction.
+
+mod compact;
 
 use crate::op::Outcome;
 use crate::transactions::Txns;
 use crate::transactions::rows::{MopRef, TxnRow};
 use crate::transactions::txns::TxnsBuilder;
+use compact::{Owners, Values};
 use rustc_hash::FxHashMap;
 
 /// A write; else a read.
@@ -26,16 +30,13 @@ pub(crate) struct Columns {
     pub(crate) txns: Txns,
     /// The keys, ascending; a key's number is its place.
     pub(crate) keys: Vec<i64>,
-    /// Micro-operations of transaction `t`: `start[t]..start[t + 1]`.
-    pub(crate) start: Vec<u32>,
-    /// Key of each, by number.
-    pub(crate) key: Vec<u32>,
+    /// Whose each micro-operation is.
+    owners: Owners,
+    /// Key of each, by number; empty between [`Columns::take_keys`] and [`Columns::restore_keys`].
+    key: Vec<u32>,
     /// [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`].
     pub(crate) kind: Vec<u8>,
-    /// What was written or read; 0 with [`NIL`].
-    pub(crate) value: Vec<i64>,
-    /// Whose it is.
-    pub(crate) txn: Vec<u32>,
+    values: Values,
     /// Micro-operations of key `k`: `of_key[key_start[k]..key_start[k + 1]]`, in order of transactions.
     key_start: Vec<u32>,
     of_key: Vec<u32>,
@@ -57,7 +58,38 @@ pub(crate) enum Own {
 impl Columns {
     /// The micro-operations of a transaction.
     pub(crate) fn mops(&self, txn: u32) -> std::ops::Range<usize> {
-        self.start[txn as usize] as usize..self.start[txn as usize + 1] as usize
+        self.owners.mops(txn)
+    }
+
+    /// The transaction of a micro-operation.
+    pub(crate) fn txn(&self, mop: usize) -> u32 {
+        self.owners.txn(mop)
+    }
+
+    /// The key of a micro-operation, by number. They must be there.
+    pub(crate) fn key(&self, mop: usize) -> u32 {
+        self.key[mop]
+    }
+
+    /// What a micro-operation wrote or read; 0 with [`NIL`].
+    pub(crate) fn value(&self, mop: usize) -> i64 {
+        if self.kind[mop] & NIL == 0 { self.values.get(mop) } else { 0 }
+    }
+
+    /// The key of each micro-operation, which the grouping by key tells as well: many histories are judged without it, and
+    /// its room is of use.
+    pub(crate) fn take_keys(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.key)
+    }
+
+    /// Makes [`Columns::key`] known again.
+    pub(crate) fn restore_keys(&mut self) {
+        self.key = vec![0; self.len()];
+        for (number, range) in self.key_start.windows(2).enumerate() {
+            for mop in &self.of_key[range[0] as usize..range[1] as usize] {
+                self.key[*mop as usize] = number as u32;
+            }
+        }
     }
 
     /// Whether a micro-operation is a read that saw others: its transaction had not written the key.
@@ -82,7 +114,16 @@ impl Columns {
 
     /// How many micro-operations are kept.
     pub(crate) fn len(&self) -> usize {
-        self.key.len()
+        self.kind.len()
+    }
+
+    /// The keys in ranges of about as many micro-operations each.
+    pub(crate) fn key_ranges(&self, count: usize) -> Vec<std::ops::Range<u32>> {
+        let keys = self.keys.len() as u32;
+        let cut =
+            |part: usize| self.key_start.partition_point(|start| (*start as usize) < self.len() * part / count) as u32;
+        let ends = (1..=count).map(|part| if part == count { keys } else { cut(part).min(keys) });
+        ends.scan(0, |first, end| Some(std::mem::replace(first, end)..end)).collect()
     }
 }
 
@@ -108,22 +149,47 @@ impl Intake {
     pub(crate) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
         let txn = self.txns.len() as u32;
         self.txns.push(row);
-        self.columns.start.push(self.columns.key.len() as u32);
+        self.columns.owners.begin();
+        if Self::has_keys_once(mops) {
+            for mop in mops {
+                let kind = match *mop {
+                    MopRef::Write { .. } => WRITE | EXTERNAL,
+                    MopRef::Read { value: Some(seen), .. } if row.outcome == Outcome::Ok => {
+                        self.columns.ok_reads += 1;
+                        EXTERNAL | if seen.is_none() { NIL } else { 0 }
+                    }
+                    _ => continue,
+                };
+                self.keep(mop, kind);
+            }
+            return;
+        }
         self.link(mops);
         self.judge(txn, row.outcome, mops);
         for (place, mop) in mops.iter().enumerate() {
-            let Some(kind) = self.keep[place] else { continue };
-            let (key, value) = match *mop {
-                MopRef::Write { key, value } => (key, value),
-                MopRef::Read { key, value: Some(value) } => (key, value.unwrap_or_default()),
-                _ => continue,
-            };
-            let columns = &mut self.columns;
-            columns.key.push(self.numbering.number(key));
-            columns.kind.push(kind);
-            columns.value.push(value);
-            columns.txn.push(txn);
+            if let Some(kind) = self.keep[place] {
+                self.keep(mop, kind);
+            }
         }
+    }
+
+    /// Whether a transaction certainly meets no key twice: then it can show nothing about itself.
+    fn has_keys_once(mops: &[MopRef<'_>]) -> bool {
+        let before = |place: usize| mops[..place].iter().map(MopRef::key);
+        mops.len() <= 8 && (1..mops.len()).all(|place| before(place).all(|key| key != mops[place].key()))
+    }
+
+    fn keep(&mut self, mop: &MopRef<'_>, kind: u8) {
+        let (key, value) = match *mop {
+            MopRef::Write { key, value } => (key, Some(value)),
+            MopRef::Read { key, value: Some(value) } => (key, value),
+            _ => return,
+        };
+        let columns = &mut self.columns;
+        columns.key.push(self.numbering.number(key));
+        columns.kind.push(kind);
+        columns.values.push(value);
+        columns.owners.push();
     }
 
     /// Links the micro-operations of one key: by comparing where there are few, by sorting where there are many.
@@ -236,14 +302,14 @@ impl Intake {
 
     /// How many micro-operations are kept so far.
     pub(crate) fn len(&self) -> usize {
-        self.columns.key.len()
+        self.columns.len()
     }
 
     /// The columns, with everything grouped by key.
     pub(crate) fn finish(self) -> Columns {
         let Self { txns, mut columns, numbering, .. } = self;
         columns.txns = txns.finish();
-        columns.start.push(columns.key.len() as u32);
+        columns.owners.finish();
         let Numbering { keys, .. } = numbering;
         let mut ascending: Vec<u32> = (0..keys.len() as u32).collect();
         if !keys.is_sorted() {
@@ -338,10 +404,14 @@ mod tests {
         let mops = [r(9, Some(1)), w(9, 2), r(9, Some(2)), w(9, 3), r(-5, None), r(-5, None), r(9, Some(7))];
         intake.push(row(0, 0, Some(1), Outcome::Ok), &mops);
         intake.push(row(1, 2, Some(3), Outcome::Info), &[r(9, Some(1)), w(1 << 40, 4)]);
-        let columns = intake.finish();
+        let mut columns = intake.finish();
         assert_eq!(columns.keys, [-5, 9, 1 << 40]);
+        let keys = columns.take_keys();
+        columns.restore_keys();
+        assert_eq!((keys.as_slice(), columns.key.as_slice()), (&[1, 1, 1, 0, 0, 1, 2][..], keys.as_slice()));
         assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, AGAIN | NIL, 0, WRITE | EXTERNAL]);
-        assert_eq!(columns.value, [1, 2, 3, 0, 0, 7, 4]);
+        assert_eq!((0..7).map(|mop| columns.value(mop)).collect::<Vec<_>>(), [1, 2, 3, 0, 0, 7, 4]);
+        assert_eq!((0..7).map(|mop| columns.txn(mop)).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 0, 1]);
         assert_eq!((columns.of_key(1), columns.mops(1)), (&[0, 1, 2, 5][..], 6..7));
         assert_eq!(columns.own, [Own::Internal { txn: 0, mop: 6, expected: Some(3) }]);
         assert_eq!(columns.ok_reads, 5);

@@ -100,9 +100,9 @@ impl<'i> Narrator<'i> {
         let columns = &self.index.columns;
         let read = columns.mops(step.to).find(|mop| {
             let met = !columns.is_write(*mop) && ![0, NONE].contains(&self.index.version(*mop));
-            met && columns.txn[self.index.write_of(*mop) as usize] == step.from
+            met && columns.txn(self.index.write_of(*mop) as usize) == step.from
         })?;
-        let (key, value) = (columns.keys[columns.key[read] as usize], columns.value[read]);
+        let (key, value) = (columns.keys[columns.key(read) as usize], columns.value(read));
         let words = format!("{to} read {from}'s write of {value} to key {key}");
         Some(Because { step, key: Some(key), value: Some(value), value_next: Some(value), words })
     }
@@ -112,8 +112,8 @@ impl<'i> Narrator<'i> {
         let columns = &index.columns;
         let external = |txn: u32| columns.mops(txn).filter(|mop| columns.is_external(*mop));
         for write in external(step.to).filter(|mop| columns.is_write(*mop)) {
-            let key = columns.key[write];
-            let wanted = |mop: &usize| columns.key[*mop] == key && columns.is_write(*mop) == (step.label == WW);
+            let key = columns.key(write);
+            let wanted = |mop: &usize| columns.key(*mop) == key && columns.is_write(*mop) == (step.label == WW);
             let Some(before) = external(step.from).find(wanted) else { continue };
             let (version, version_next) = (index.version(before), index.version(write));
             if version == NONE || version_next == NONE {
@@ -202,8 +202,8 @@ impl Narrate for WeakNarrator<'_, '_> {
         let Shown { reader, key, .. } = self.shown[place];
         let columns = &self.inner.index.columns;
         let written = |txn: u32| {
-            let write = |mop: &usize| columns.key[*mop] == key && columns.is_write(*mop) && columns.is_external(*mop);
-            columns.mops(txn).find(write).map(|mop| columns.value[mop])
+            let write = |mop: &usize| columns.key(*mop) == key && columns.is_write(*mop) && columns.is_external(*mop);
+            columns.mops(txn).find(write).map(|mop| columns.value(mop))
         };
         let (before, after, key) = (written(step.from)?, written(step.to)?, columns.keys[key as usize]);
         let saw = match self.rule {

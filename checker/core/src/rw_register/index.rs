@@ -6,8 +6,12 @@
 
 use super::columns::{Columns, NIL, Own};
 use super::raw::Raw;
+use super::threads;
 use crate::op::Outcome;
 use crate::transactions::NONE;
+use std::ops::Range;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The register was never written when it was read.
 pub(crate) const NEVER: u32 = NONE - 1;
@@ -19,7 +23,8 @@ pub(crate) const NOBODY: u32 = NONE;
 pub(crate) struct Index {
     pub(crate) columns: Columns,
     /// For reads, the write that was seen: a micro-operation, [`NEVER`] or [`NOBODY`]. For writes, the number of the
-    /// version among those of its key, from 1; `NONE` if it is none. 0 is the initial version.
+    /// version among those of its key, from 1; `NONE` if it is none. 0 is the initial version. Until [`Index::complete`]:
+    /// the number of the write among all those of its key, from 0.
     source: Vec<u32>,
     /// Whether each transaction took effect for all that is known.
     effective: Vec<bool>,
@@ -55,11 +60,11 @@ impl Writes {
     fn load(&mut self, columns: &Columns, key: u32, duplicates: &mut Vec<DuplicateWrite>) {
         self.items.clear();
         let writes = columns.of_key(key).iter().filter(|mop| columns.is_write(**mop as usize));
-        self.items.extend(writes.map(|mop| (columns.value[*mop as usize], *mop)));
+        self.items.extend(writes.map(|mop| (columns.value(*mop as usize), *mop)));
         if !self.items.is_sorted() {
             self.items.sort_unstable();
         }
-        let txn = |mop: u32| columns.txn[mop as usize];
+        let txn = |mop: u32| columns.txn(mop as usize);
         self.items.dedup_by(|next, kept| {
             if next.0 != kept.0 {
                 return false;
@@ -91,78 +96,63 @@ impl Writes {
     }
 }
 
+/// What some keys showed.
+#[derive(Debug, Default)]
+struct Resolved {
+    found: Vec<Raw>,
+    duplicates: Vec<DuplicateWrite>,
+    /// Writes of `info` transactions that were seen, and when.
+    seen: Vec<(u32, u32)>,
+}
+
 impl Index {
     /// Resolves every read. Anomalies go to `found`, in order of key. O(n log n) in the micro-operations of a key, O(n)
-    /// where its values follow each other without gaps.
+    /// where its values follow each other without gaps; keys are shared out among threads.
+    ///
+    /// Versions have no numbers yet, and keys are not restored: that takes [`Index::complete`].
     ///
     /// # Errors
     /// Values that a key was given twice; the columns are then where they were.
-    pub(crate) fn new(taken: &mut Columns, found: &mut Vec<Raw>) -> Result<Self, Vec<DuplicateWrite>> {
+    pub(crate) fn resolve(taken: &mut Columns, found: &mut Vec<Raw>) -> Result<Self, Vec<DuplicateWrite>> {
         let mut columns = std::mem::take(taken);
         found.extend(columns.own.drain(..).map(|own| match own {
             Own::Internal { txn, mop, expected } => Raw::Internal { txn, mop, expected },
             Own::FutureRead { txn, mop, value } => Raw::FutureRead { txn, mop, value },
         }));
-        let mut source = vec![NONE; columns.len()];
+        // Every place is filled below.
+        let source: Vec<AtomicU32> = columns.take_keys().into_iter().map(AtomicU32::new).collect();
+        let parts = threads::by_keys(&columns, |keys| resolve_keys(&columns, keys, &source));
         let txns = columns.txns.len() as u32;
         let mut effective: Vec<bool> = (0..txns).map(|txn| columns.txns.outcome(txn) == Outcome::Ok).collect();
         let mut duplicates = Vec::new();
-        let mut writes = Writes::default();
-        let mut cases = Cases::default();
-        let mut seen: Vec<(u32, u32)> = Vec::new();
-        for key in 0..columns.keys.len() as u32 {
-            writes.load(&columns, key, &mut duplicates);
-            for mop in columns.of_key(key).iter().map(|mop| *mop as usize).filter(|mop| !columns.is_write(*mop)) {
-                if columns.kind[mop] & NIL != 0 {
-                    source[mop] = NEVER;
-                    continue;
-                }
-                let (value, reader) = (columns.value[mop], columns.txn[mop]);
-                let write = writes.of(value);
-                source[mop] = write;
-                if write == NOBODY {
-                    cases.garbage.push((value, reader, NONE));
-                    continue;
-                }
-                let writer = columns.txn[write as usize];
-                if writer == reader {
-                    continue;
-                }
-                match columns.txns.outcome(writer) {
-                    Outcome::Fail => cases.aborted.push((value, reader, writer)),
-                    Outcome::Info => {
-                        effective[writer as usize] = true;
-                        seen.push((writer, columns.txns.end(reader)));
-                    }
-                    Outcome::Ok => {}
-                }
-                if !columns.is_external(write as usize) {
-                    cases.intermediate.push((value, reader, writer));
-                }
+        for part in parts {
+            found.extend(part.found);
+            duplicates.extend(part.duplicates);
+            for (writer, moment) in part.seen {
+                effective[writer as usize] = true;
+                columns.txns.note_seen(writer, moment);
             }
-            cases.tell(columns.keys[key as usize], found);
         }
         if !duplicates.is_empty() {
             *taken = columns;
             return Err(duplicates);
         }
-        for (writer, moment) in seen {
-            columns.txns.note_seen(writer, moment);
-        }
-        let mut index = Self { columns, source, effective };
-        index.number_versions();
-        Ok(index)
+        let source = source.into_iter().map(AtomicU32::into_inner).collect();
+        Ok(Self { columns, source, effective })
     }
 
-    fn number_versions(&mut self) {
+    /// Numbers the versions, and restores the keys.
+    pub(crate) fn complete(&mut self) {
+        self.columns.restore_keys();
         for key in 0..self.columns.keys.len() as u32 {
             let mut count = 0;
             for mop in self.columns.of_key(key).iter().map(|mop| *mop as usize) {
-                let txn = self.columns.txn[mop] as usize;
-                if self.columns.is_write(mop) && self.columns.is_external(mop) && self.effective[txn] {
-                    count += 1;
-                    self.source[mop] = count;
+                if !self.columns.is_write(mop) {
+                    continue;
                 }
+                let is_version = self.columns.is_external(mop) && self.effective[self.columns.txn(mop) as usize];
+                count += u32::from(is_version);
+                self.source[mop] = if is_version { count } else { NONE };
             }
         }
     }
@@ -170,6 +160,15 @@ impl Index {
     /// Whether a transaction took effect for all that is known.
     pub(crate) fn is_effective(&self, txn: u32) -> bool {
         self.effective[txn as usize]
+    }
+
+    /// The number, among all writes of the key, of what a read saw that was written by somebody, or [`NEVER`]. Only before
+    /// [`Index::complete`].
+    pub(crate) fn number_of_read(&self, read: usize) -> u32 {
+        match self.source[read] {
+            NEVER => NEVER,
+            write => self.source[write as usize],
+        }
     }
 
     /// The write that a read saw: a micro-operation, [`NEVER`] or [`NOBODY`].
@@ -186,10 +185,54 @@ impl Index {
         match self.source[mop] {
             NEVER => 0,
             NOBODY => NONE,
-            write if self.columns.txn[write as usize] == self.columns.txn[mop] => NONE,
+            write if self.columns.txn(write as usize) == self.columns.txn(mop) => NONE,
             write => self.source[write as usize],
         }
     }
+}
+
+/// Resolves the reads of some keys.
+fn resolve_keys(columns: &Columns, keys: Range<u32>, source: &[AtomicU32]) -> Resolved {
+    let mut resolved = Resolved::default();
+    let mut writes = Writes::default();
+    let mut cases = Cases::default();
+    for key in keys {
+        writes.load(columns, key, &mut resolved.duplicates);
+        let mut number = 0;
+        for mop in columns.of_key(key).iter().map(|mop| *mop as usize) {
+            if columns.is_write(mop) {
+                source[mop].store(number, Relaxed);
+                number += 1;
+                continue;
+            }
+            if columns.kind[mop] & NIL != 0 {
+                source[mop].store(NEVER, Relaxed);
+                continue;
+            }
+            let value = columns.value(mop);
+            let write = writes.of(value);
+            source[mop].store(write, Relaxed);
+            let reader = columns.txn(mop);
+            if write == NOBODY {
+                cases.garbage.push((value, reader, NONE));
+                continue;
+            }
+            let writer = columns.txn(write as usize);
+            if writer == reader {
+                continue;
+            }
+            match columns.txns.outcome(writer) {
+                Outcome::Fail => cases.aborted.push((value, reader, writer)),
+                Outcome::Info => resolved.seen.push((writer, columns.txns.end(reader))),
+                Outcome::Ok => {}
+            }
+            if !columns.is_external(write as usize) {
+                cases.intermediate.push((value, reader, writer));
+            }
+        }
+        cases.tell(columns.keys[key as usize], &mut resolved.found);
+    }
+    resolved
 }
 
 impl Cases {

@@ -5,12 +5,13 @@
 //! cycle that does without is told beside it.
 
 use super::Options;
+use super::forward;
 use super::index::Index;
 use super::keys;
 use super::raw::Raw;
 use super::sessions::{self, Sessions};
 use super::solver::{self, Question};
-use super::sources::Sources;
+use super::sources::{self, Sources};
 use super::weak::{self, Rule, Weak};
 use super::witness;
 use crate::consistency::{Model, Order, implied_anomalies};
@@ -79,6 +80,14 @@ impl Need {
     }
 }
 
+/// The answer for a history in which nothing contradicts the levels that need no order of versions, if that is all that is
+/// asked and can be seen at once ([`forward`]). The same as that of [`judge`].
+pub(super) fn at_once(index: &Index, sources: &Sources, order: Order, model: Model, found: &[Raw]) -> Option<Judged> {
+    let is_weak = Need::of(model) == Need::Nothing && order != Order::Realtime;
+    let is_plain = found.is_empty() && sources.all() == sources::RMW;
+    if is_weak && is_plain { forward::prove(index, order) } else { None }
+}
+
 /// Finds the cycles, and, where version orders are open, whether some order satisfies the model.
 pub(super) fn judge(
     index: &Index,
@@ -91,12 +100,7 @@ pub(super) fn judge(
     let facts = keys::examine(index, sources, found);
     let need = Need::of(options.model);
     let mut judged = Judged { edges: facts.dependencies.len(), ..Judged::default() };
-    let keys = index.columns.keys.len() as u64;
-    if facts.open_keys == 0 {
-        judged.settled = Some((Need::Serial, order));
-    } else {
-        judged.method = format!("; the order of all versions is known for {} of {keys} keys", keys - facts.open_keys);
-    }
+    judged.tell_open(facts.open_keys, index.columns.keys.len() as u64, order);
     let mut schedule = None;
     if facts.open_keys > 0 && need != Need::Nothing {
         let tried = witness::schedule(index, &facts, order);

@@ -44,7 +44,7 @@ pub(crate) fn examine(index: &Index, sources: &Sources, found: &mut Vec<Raw>) ->
                 && !index.columns.is_external(mop)
                 && ![0, NONE].contains(&index.version(mop))
             {
-                let (writer, reader) = (index.columns.txn[index.write_of(mop) as usize], index.columns.txn[mop]);
+                let (writer, reader) = (index.columns.txn(index.write_of(mop) as usize), index.columns.txn(mop));
                 facts.dependencies.wr.push((writer, reader));
             }
         }
@@ -98,9 +98,14 @@ fn link(order: &KeyOrder, sources: &Sources, successors: &mut Vec<u32>, dependen
     overwritten(order.readers(0), successors, dependencies);
 }
 
+/// Whether so many readers and writers are kept as a fan.
+pub(crate) fn is_fan(readers: usize, writers: usize) -> bool {
+    readers * writers > FAN_FACTOR * (readers + writers) + 256
+}
+
 /// Readers of a version before the writers of those that follow it.
 fn overwritten(readers: &[u32], writers: &mut [u32], dependencies: &mut Dependencies) {
-    if readers.len() * writers.len() > FAN_FACTOR * (readers.len() + writers.len()) + 256 {
+    if is_fan(readers.len(), writers.len()) {
         writers.sort_unstable();
         dependencies.fans.push(Fan { readers: readers.to_vec(), appenders: writers.to_vec() });
         return;
@@ -114,14 +119,14 @@ fn overwritten(readers: &[u32], writers: &mut [u32], dependencies: &mut Dependen
 pub(crate) fn updates(index: &Index, found: &mut Vec<Raw>) {
     let columns = &index.columns;
     let mut pairs: Vec<(u32, u32)> = Vec::new();
-    let own = |seen: u32, txn: u32| seen != NEVER && columns.txn[seen as usize] == txn;
+    let own = |seen: u32, txn: u32| seen != NEVER && columns.txn(seen as usize) == txn;
     for key in 0..columns.keys.len() as u32 {
         pairs.clear();
         let name = columns.keys[key as usize];
         let mut failed: Option<Raw> = None;
         let mut read = (NONE, NOBODY);
         for mop in columns.of_key(key).iter().map(|mop| *mop as usize).filter(|mop| columns.is_external(*mop)) {
-            let txn = columns.txn[mop];
+            let txn = columns.txn(mop);
             if !columns.is_write(mop) {
                 read = (txn, index.write_of(mop));
             } else if read.0 == txn && read.1 != NOBODY && !own(read.1, txn) {
@@ -132,7 +137,7 @@ pub(crate) fn updates(index: &Index, found: &mut Vec<Raw>) {
         found.extend(failed);
         pairs.sort_unstable();
         for group in pairs.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-            let seen = (group[0].0 != NEVER).then(|| columns.value[group[0].0 as usize]);
+            let seen = (group[0].0 != NEVER).then(|| columns.value(group[0].0 as usize));
             let txns = group.iter().map(|(_, txn)| *txn).collect();
             found.push(Raw::LostUpdate { key: name, seen, txns });
         }
@@ -141,7 +146,7 @@ pub(crate) fn updates(index: &Index, found: &mut Vec<Raw>) {
 
 fn dirty_update(index: &Index, key: i64, seen: u32, write: usize) -> Option<Raw> {
     let columns = &index.columns;
-    let version = |mop: usize| (columns.txn[mop], columns.value[mop]);
+    let version = |mop: usize| (columns.txn(mop), columns.value(mop));
     let failed = (seen != NEVER).then(|| version(seen as usize))?;
     let aborted = columns.txns.outcome(failed.0) == Outcome::Fail;
     aborted.then(|| Raw::DirtyUpdate { key, failed, ok: version(write) })

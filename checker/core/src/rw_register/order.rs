@@ -84,7 +84,7 @@ impl KeyOrder {
             if version == NONE {
                 continue;
             }
-            let txn = columns.txn[mop];
+            let txn = columns.txn(mop);
             if self.touches.last().is_none_or(|touch| touch.txn != txn) {
                 self.touches.push(Touch { txn, read: NONE, write: NONE });
             }
@@ -92,7 +92,7 @@ impl KeyOrder {
             if columns.is_write(mop) {
                 touch.write = version;
                 self.writer.push(txn);
-                self.value.push(columns.value[mop]);
+                self.value.push(columns.value(mop));
             } else {
                 touch.read = version;
             }

@@ -60,7 +60,7 @@ pub(super) fn decide(
     judged: &mut Judged,
 ) -> Result<(), SpillError> {
     let columns = &question.index.columns;
-    let rank = columns.txn.iter().map(|txn| schedule.place[*txn as usize]).collect();
+    let rank = (0..columns.len()).map(|mop| schedule.place[columns.txn(mop) as usize]).collect();
     let Question { index, sources, facts, order, .. } = *question;
     let choices_max = question.options.solver_steps_max;
     let mut ground = Ground { index, facts, sources, order, rank, place: schedule.place, choices_max };
@@ -282,12 +282,12 @@ fn lacking(index: &Index, set: &[u32]) -> Vec<u32> {
         let mops = set.iter().flat_map(|txn| columns.mops(*txn));
         mops.filter(|mop| columns.is_external(*mop) && index.version(*mop) != NONE)
     };
-    let mut written: Vec<u32> = external().filter(|mop| columns.is_write(*mop)).map(|mop| columns.key[mop]).collect();
+    let mut written: Vec<u32> = external().filter(|mop| columns.is_write(*mop)).map(|mop| columns.key(mop)).collect();
     written.sort_unstable();
     written.dedup();
     let read = external().filter(|mop| !columns.is_write(*mop) && index.version(*mop) != 0);
-    let read = read.filter(|mop| written.binary_search(&columns.key[*mop]).is_ok());
-    let mut writers: Vec<u32> = read.map(|mop| columns.txn[index.write_of(mop) as usize]).collect();
+    let read = read.filter(|mop| written.binary_search(&columns.key(*mop)).is_ok());
+    let mut writers: Vec<u32> = read.map(|mop| columns.txn(index.write_of(mop) as usize)).collect();
     writers.sort_unstable();
     writers.dedup();
     writers.retain(|writer| set.binary_search(writer).is_err());

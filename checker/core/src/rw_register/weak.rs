@@ -90,8 +90,8 @@ pub(crate) fn examine(index: &Index, rule: Rule, processes: bool) -> Result<Weak
     let mut shown: Vec<Shown> = Vec::new();
     search.each(|search, read, writer, before| {
         if writer != NONE {
-            let reader = search.index.columns.txn[read];
-            shown.push(Shown { before, after: writer, reader, key: search.index.columns.key[read] });
+            let reader = search.index.columns.txn(read);
+            shown.push(Shown { before, after: writer, reader, key: search.index.columns.key(read) });
         }
     });
     shown.sort_unstable();
@@ -168,7 +168,7 @@ impl<'i> Search<'i> {
     fn read_from(&self, read: usize) -> u32 {
         match self.index.version(read) {
             0 | NONE => NONE,
-            _ => self.index.columns.txn[self.index.write_of(read) as usize],
+            _ => self.index.columns.txn(self.index.write_of(read) as usize),
         }
     }
 
@@ -238,7 +238,7 @@ impl<'i> Search<'i> {
             self.writers.clear();
             for mop in columns.of_key(key).iter().map(|mop| *mop as usize) {
                 if columns.is_write(mop) && self.index.version(mop) != NONE {
-                    let txn = columns.txn[mop];
+                    let txn = columns.txn(mop);
                     self.writers.push((self.rank[txn as usize], txn));
                 }
             }
@@ -249,7 +249,7 @@ impl<'i> Search<'i> {
             for read in columns.of_key(key).iter().map(|mop| *mop as usize).filter(|mop| columns.is_foreign_read(*mop))
             {
                 let initial = self.index.write_of(read) == NEVER;
-                let (reader, writer) = (columns.txn[read], self.read_from(read));
+                let (reader, writer) = (columns.txn(read), self.read_from(read));
                 if (writer == NONE && !initial) || (initial && !self.stretch.is_empty()) {
                     continue;
                 }
@@ -284,7 +284,7 @@ impl<'i> Search<'i> {
     /// Leaves those that the reader saw.
     fn keep_seen(&mut self, read: usize, candidates: &mut Vec<u32>) {
         let columns = &self.index.columns;
-        let reader = columns.txn[read];
+        let reader = columns.txn(read);
         match self.rule {
             Rule::Causal => {
                 let least = candidates.iter().map(|txn| self.rank[*txn as usize]).min().unwrap_or(0);
@@ -332,7 +332,7 @@ impl<'i> Search<'i> {
 
     /// The cycle of a transaction that read the initial version of a key and depends on someone who wrote it.
     fn past_initial(&mut self, read: usize, writer: u32) -> Cycle {
-        let reader = self.index.columns.txn[read];
+        let reader = self.index.columns.txn(read);
         if self.from.is_empty() {
             self.from = vec![(NONE, 0); self.mark.len()];
         }
@@ -369,7 +369,7 @@ impl<'i> Search<'i> {
     fn reads_from(&self) -> Vec<(u32, u32)> {
         let columns = &self.index.columns;
         let reads = (0..columns.len()).filter(|mop| columns.is_foreign_read(*mop));
-        let edges = reads.map(|mop| (self.read_from(mop), columns.txn[mop]));
+        let edges = reads.map(|mop| (self.read_from(mop), columns.txn(mop)));
         edges.filter(|(from, to)| *from != NONE && from != to && self.together(*from, *to)).collect()
     }
 }

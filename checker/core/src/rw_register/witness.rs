@@ -130,7 +130,7 @@ impl<'i> Run<'i> {
         for mop in (0..columns.len()).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
             match (index.version(mop), index.write_of(mop)) {
                 (NONE, _) => {}
-                (_, NEVER) => readers_initial[columns.key[mop] as usize] += 1,
+                (_, NEVER) => readers_initial[columns.key(mop) as usize] += 1,
                 (_, write) => readers[write as usize] += 1,
             }
         }
@@ -228,7 +228,7 @@ impl<'i> Run<'i> {
             return false;
         }
         let columns = &self.index.columns;
-        let obstacle = columns.mops(txn).find(|mop| !self.fits(txn, *mop)).map(|mop| columns.key[mop] as usize);
+        let obstacle = columns.mops(txn).find(|mop| !self.fits(txn, *mop)).map(|mop| columns.key(mop) as usize);
         if let Some(key) = obstacle {
             self.wait(txn, key);
         }
@@ -241,7 +241,7 @@ impl<'i> Run<'i> {
         if !columns.is_external(mop) || self.index.version(mop) == NONE {
             return true;
         }
-        let key = columns.key[mop] as usize;
+        let key = columns.key(mop) as usize;
         let current = self.current[key];
         if columns.is_write(mop) {
             let left = if current == NEVER { self.readers_initial[key] } else { self.readers[current as usize] };
@@ -267,7 +267,7 @@ impl<'i> Run<'i> {
     fn reads(&self, txn: u32, key: u32, write: u32) -> bool {
         let columns = &self.index.columns;
         columns.mops(txn).any(|mop| {
-            columns.key[mop] == key
+            columns.key(mop) == key
                 && columns.is_external(mop)
                 && !columns.is_write(mop)
                 && self.index.write_of(mop) == write
@@ -281,7 +281,7 @@ impl<'i> Run<'i> {
         let columns = &self.index.columns;
         let external = columns.mops(txn).filter(|mop| columns.is_external(*mop));
         for mop in external.filter(|mop| self.index.version(*mop) != NONE) {
-            let key = columns.key[mop] as usize;
+            let key = columns.key(mop) as usize;
             if columns.is_write(mop) {
                 let before = std::mem::replace(&mut self.current[key], mop as u32);
                 self.repair.overwritten.push_back(before);

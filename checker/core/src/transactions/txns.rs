@@ -5,7 +5,7 @@
 
 use super::rows::TxnRow;
 use crate::op::{Call, Operation, Outcome};
-use rustc_hash::FxHashMap;
+use crate::processes::Processes;
 
 /// "No such transaction, rank, node or moment" wherever a `u32` names one.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -155,7 +155,7 @@ pub(crate) struct TxnsBuilder {
     wide: Option<(Vec<u64>, Vec<u64>)>,
     base: u64,
     last: u64,
-    numbers: FxHashMap<i64, u32>,
+    numbers: Processes,
 }
 
 impl TxnsBuilder {
@@ -178,9 +178,8 @@ impl TxnsBuilder {
             OpIds::Listed(ids) => ids.push(op_id),
         }
         let complete = if outcome == Outcome::Info { None } else { complete_seq };
-        let next = self.txns.processes.len() as u32;
-        let number = *self.numbers.entry(process).or_insert(next);
-        if number == next {
+        let number = self.numbers.number(process);
+        if number as usize == self.txns.processes.len() {
             self.txns.processes.push(process);
         }
         self.txns.process.push(number);

@@ -165,7 +165,7 @@ impl Ground<'_> {
         let columns = &self.index.columns;
         let mut order = KeyOrder::default();
         for key in 0..columns.keys.len() as u32 {
-            let concerned = columns.of_key(key).iter().any(|mop| at[columns.txn[*mop as usize] as usize].0 != NONE);
+            let concerned = columns.of_key(key).iter().any(|mop| at[columns.txn(*mop as usize) as usize].0 != NONE);
             if !concerned {
                 continue;
             }
@@ -173,7 +173,7 @@ impl Ground<'_> {
             let mut versions: Vec<(u32, u32, u32)> = Vec::new();
             for mop in columns.of_key(key).iter().filter(|mop| columns.is_write(**mop as usize)) {
                 let version = self.index.version(*mop as usize);
-                let set = at[columns.txn[*mop as usize] as usize].0;
+                let set = at[columns.txn(*mop as usize) as usize].0;
                 if version != NONE && set != NONE {
                     versions.push((set, self.rank[*mop as usize], *mop));
                 }
@@ -181,7 +181,7 @@ impl Ground<'_> {
             versions.sort_unstable();
             for group in versions.chunk_by(|a, b| a.0 == b.0) {
                 let problem = &mut problems[group[0].0 as usize];
-                let node = |mop: u32| at[columns.txn[mop as usize] as usize].1;
+                let node = |mop: u32| at[columns.txn(mop as usize) as usize].1;
                 problem.writes.extend(group.iter().map(|(_, _, mop)| (key, *mop, node(*mop))));
                 let pairs = (group.len() * (group.len() - 1) / 2 + problem.choices.len()) as u64;
                 if problem.too_many || pairs > self.choices_max {
@@ -207,7 +207,7 @@ impl Ground<'_> {
             [LocalEdge { from: node(from), to: node(to), rw: false }].into_iter().chain(rw).collect()
         };
         for reader in order.readers(0).iter().filter(|reader| within(reader)) {
-            let writers = group.iter().map(|(_, _, mop)| self.index.columns.txn[*mop as usize]);
+            let writers = group.iter().map(|(_, _, mop)| self.index.columns.txn(*mop as usize));
             let others = writers.filter(|writer| writer != reader);
             problem.known.extend(others.map(|to| LocalEdge { from: node(*reader), to: node(to), rw: true }));
         }

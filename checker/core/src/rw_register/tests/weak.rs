@@ -7,7 +7,9 @@ use crate::rw_register::weak::{Rule, examine};
 pub(super) fn index(history: &History) -> Index {
     let mut intake = Intake::default();
     rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
-    Index::new(&mut intake.finish(), &mut Vec::new()).unwrap()
+    let mut index = Index::resolve(&mut intake.finish(), &mut Vec::new()).unwrap();
+    index.complete();
+    index
 }
 
 const RULES: [(Rule, bool); 6] = [
@@ -52,12 +54,12 @@ fn explained(index: &Index, rule: Rule, processes: bool) -> bool {
     let columns = &index.columns;
     let txns: Vec<u32> = (0..columns.txns.len() as u32).filter(|txn| index.is_effective(*txn)).collect();
     let writes = |txn: u32, key: u32| {
-        columns.mops(txn).any(|mop| columns.is_write(mop) && columns.key[mop] == key && index.version(mop) != u32::MAX)
+        columns.mops(txn).any(|mop| columns.is_write(mop) && columns.key(mop) == key && index.version(mop) != u32::MAX)
     };
     let source = |mop: usize| match index.version(mop) {
         u32::MAX => None,
         0 => Some(None),
-        _ => Some(Some(columns.txn[index.write_of(mop) as usize])),
+        _ => Some(Some(columns.txn(index.write_of(mop) as usize))),
     };
     let reads = |txn: u32| {
         columns.mops(txn).filter(|mop| columns.is_foreign_read(*mop)).filter_map(move |mop| Some((mop, source(mop)?)))
@@ -92,7 +94,7 @@ fn explained(index: &Index, rule: Rule, processes: bool) -> bool {
                     Rule::Atomic => direct(*other, *reader),
                     Rule::Causal => depends.contains(&(*other, *reader)),
                 };
-                if saw && writes(*other, columns.key[mop]) {
+                if saw && writes(*other, columns.key(mop)) {
                     demands.push((*other, from));
                 }
             }

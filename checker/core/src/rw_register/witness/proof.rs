@@ -33,7 +33,7 @@ fn explains_reads(index: &Index, in_order: &[u32]) -> bool {
     for txn in in_order {
         let met = |mop: &usize| columns.is_external(*mop) && index.version(*mop) != NONE;
         for mop in columns.mops(*txn).filter(met) {
-            let register = &mut current[columns.key[mop] as usize];
+            let register = &mut current[columns.key(mop) as usize];
             if columns.is_write(mop) {
                 *register = mop as u32;
             } else if *register != index.write_of(mop) {

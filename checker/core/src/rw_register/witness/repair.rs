@@ -202,15 +202,15 @@ impl Run<'_> {
         }
         let columns = &self.index.columns;
         for mop in columns.mops(txn).filter(|mop| !self.fits(txn, *mop)) {
-            let key = columns.key[mop];
+            let key = columns.key(mop);
             let current = self.current[key as usize];
             if columns.is_write(mop) {
                 if current != NEVER {
-                    blockers.push(Blocker::Early(columns.txn[current as usize]));
+                    blockers.push(Blocker::Early(columns.txn(current as usize)));
                 }
                 self.readers_left(key, current, txn, &mut blockers);
             } else if let Some(write) = Some(self.index.write_of(mop)).filter(|write| *write < NEVER) {
-                let writer = columns.txn[write as usize];
+                let writer = columns.txn(write as usize);
                 if self.place[writer as usize] == NONE {
                     blockers.push(Blocker::Waits(writer));
                 }
@@ -240,13 +240,13 @@ impl Run<'_> {
     fn readers_left(&self, key: u32, current: u32, but: u32, blockers: &mut Vec<Blocker>) {
         let columns = &self.index.columns;
         let of_key = columns.of_key(key);
-        let from = of_key.partition_point(|mop| columns.txn[*mop as usize] < but);
+        let from = of_key.partition_point(|mop| columns.txn(*mop as usize) < but);
         let near = &of_key[from.saturating_sub(READERS_MAX / 2)..(from + READERS_MAX / 2).min(of_key.len())];
         let left = near.iter().map(|mop| *mop as usize).filter(|mop| {
             let reads = columns.is_external(*mop) && !columns.is_write(*mop) && self.index.write_of(*mop) == current;
-            reads && columns.txn[*mop] != but && self.place[columns.txn[*mop] as usize] == NONE
+            reads && columns.txn(*mop) != but && self.place[columns.txn(*mop) as usize] == NONE
         });
-        blockers.extend(left.map(|mop| Blocker::Waits(columns.txn[mop])));
+        blockers.extend(left.map(|mop| Blocker::Waits(columns.txn(mop))));
     }
 
     /// Takes steps back, the one at `place` being the last.
@@ -296,7 +296,7 @@ impl Run<'_> {
     fn undo_data(&mut self, txn: u32) {
         let columns = &self.index.columns;
         for mop in self.writes_of(txn).rev().collect::<Vec<_>>() {
-            let key = columns.key[mop] as usize;
+            let key = columns.key(mop) as usize;
             if let Some(before) = self.repair.overwritten.pop_back() {
                 self.current[key] = before;
             }
@@ -305,7 +305,7 @@ impl Run<'_> {
         let reads = |mop: &usize| columns.is_external(*mop) && !columns.is_write(*mop);
         for mop in columns.mops(txn).filter(reads).filter(|mop| self.index.version(*mop) != NONE) {
             match self.index.write_of(mop) {
-                NEVER => self.readers_initial[columns.key[mop] as usize] += 1,
+                NEVER => self.readers_initial[columns.key(mop) as usize] += 1,
                 write => self.readers[write as usize] += 1,
             }
         }

@@ -1,0 +1,66 @@
+//! One order in which everything goes forward, for levels that need no order of versions: a proof that a history is healthy,
+//! at a fraction of what finding a contradiction takes.
+//!
+//! A transaction stands behind everyone it reads from, and behind everyone who read what it overwrites, as far as that is
+//! known: because it read the version, or because that was the initial one. If there is such an order, dependencies close
+//! no cycle; if processes go forward in it too, none with theirs. And if no reader saw a writer of the key that stands
+//! between it and whom it read from, the orders of writers that reads show ([`super::weak`]) go forward as well: then
+//! causality is kept, and with it all weaker levels.
+//!
+//! The first order is that of time. What goes backward in it is turned around, and what lies between is put in order anew, as
+//! long as that does not go in circles ([`ROUNDS_MAX`] times at most): of transactions that overlap in time any may have come
+//! first, and few do not go forward.
+//!
+//! Nothing is said where that does not come out, or where any anomaly was found: it is looked at in full then. So
+//! whatever is left out here, to be quick, costs time and never an answer. Linear in the history, the few transactions aside
+//! that a walk from a reader back to such a writer meets. Eight bytes are taken for each transaction (twelve with processes).
+
+mod ranks;
+mod survey;
+mod verify;
+
+use super::index::Index;
+use super::judge::{Judged, Need};
+use super::sessions::Sessions;
+use crate::consistency::Order;
+use ranks::Ranks;
+
+/// How often the order is mended, at most.
+const ROUNDS_MAX: usize = 32;
+
+/// The answer for a history without any contradiction, or nothing. Reads must show no anomaly by themselves, no source of
+/// version orders may be in use but those that say nothing about others, and the order must not be that of real time.
+pub(super) fn prove(index: &Index, order: Order) -> Option<Judged> {
+    let processes = order == Order::Process;
+    let survey = survey::survey(index)?;
+    let mut ranks = Ranks::new(index, survey.before, processes)?;
+    let mut rounds = 0;
+    loop {
+        let backward = verify::backward(index, &ranks)?;
+        if backward.is_empty() {
+            break;
+        }
+        rounds += 1;
+        if rounds == ROUNDS_MAX {
+            return None;
+        }
+        ranks.refine(&backward)?;
+    }
+    let mut judged = Judged { edges: survey.dependencies, ..Judged::default() };
+    judged.tell_open(survey.open_keys, index.columns.keys.len() as u64, order);
+    if processes {
+        judged.sessions = Sessions::all();
+    }
+    Some(judged)
+}
+
+impl Judged {
+    /// What is to be said of how many versions are in a known order.
+    pub(super) fn tell_open(&mut self, open_keys: u64, keys: u64, order: Order) {
+        if open_keys == 0 {
+            self.settled = Some((Need::Serial, order));
+        } else {
+            self.method = format!("; the order of all versions is known for {} of {keys} keys", keys - open_keys);
+        }
+    }
+}
