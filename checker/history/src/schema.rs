@@ -156,9 +156,14 @@ pub(crate) fn ops_fields(word: &DataType) -> Vec<Field> {
     fields
 }
 
+/// A column of few different texts, each kept once.
+pub(crate) fn words() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
 /// The columns of `ops` that a checker of transactions over lists and registers needs, and no others.
 pub(crate) fn txn_fields() -> Vec<Field> {
-    let word = |name: &str| Field::new(name, DataType::Utf8, false);
+    let word = |name: &str| Field::new(name, words(), false);
     let mop = [word("f"), optional(int("key")), optional(int("value")), list("list", DataType::Int64)];
     vec![
         int("op_id"),

@@ -3,13 +3,13 @@
 //! Row groups are decoded by several threads, a bounded stretch ahead, and come in the order of the files. Checks damage
 //! as [`crate::read_history`] does.
 
-use crate::calls::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, memoized, mop_code};
+use crate::calls::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, mop_code};
 use crate::columns::{Columns, check_version, conform, optional_int};
 use crate::error::Error;
 use crate::parquet_file::{self, RowGroup};
 use crate::schema::txn_fields;
-use arrow::array::{Array, AsArray, Int64Array, ListArray, RecordBatch};
-use arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, AsArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
 use fissure_checker::{MopRef, Outcome, TxnRow};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -52,19 +52,19 @@ impl TxnBatch {
         let part = |name: &str| items.column_by_name(name).ok_or_else(bad);
         let int = |name: &str| Ok::<_, Error>(part(name)?.as_primitive_opt::<Int64Type>().ok_or_else(bad)?.clone());
         let lists = part("list")?.as_list_opt::<i32>().ok_or_else(bad)?;
-        let words = columns.text("outcome")?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(bad);
         // Codes 1 to 3: a word that is none of them is an error of its row.
-        let codes = memoized(words, |word| Outcome::from_name(word).map_or(0, |outcome| outcome as u8 + 1));
+        let outcome_code = |word: &str| Outcome::from_name(word).map_or(0, |outcome| outcome as u8 + 1);
+        let codes = codes(column("outcome")?, outcome_code).ok_or_else(bad)?;
         let outcome = |(row, code): (usize, u8)| match code {
             1 => Ok(Outcome::Ok),
             2 => Ok(Outcome::Fail),
             3 => Ok(Outcome::Info),
             _ => {
-                let detail = format!("`{}` is not `ok`, `fail` or `info`", words.value(row));
-                Err(columns.cell(row, "outcome", detail))
+                let word = batch.column_by_name("outcome").and_then(|words| text(words, row)).unwrap_or_default();
+                Err(columns.cell(row, "outcome", format!("`{word}` is not `ok`, `fail` or `info`")))
             }
         };
-        let mop_words = part("f")?.as_string_opt::<i32>().ok_or_else(bad)?;
         Ok(Self {
             path: path.clone(),
             first_row,
@@ -73,9 +73,9 @@ impl TxnBatch {
             complete_seq: columns.int("complete_seq")?.clone(),
             op_id: columns.int("op_id")?.clone(),
             outcome: codes.into_iter().enumerate().map(outcome).collect::<Result<_, _>>()?,
-            f: memoized(columns.text("f")?, f_code),
+            f: self::codes(column("f")?, f_code).ok_or_else(bad)?,
             mops: mops.clone(),
-            mop_f: memoized(mop_words, |word| mop_code(word).unwrap_or(0)),
+            mop_f: self::codes(part("f")?, |word| mop_code(word).unwrap_or(0)).ok_or_else(bad)?,
             mop_key: int("key")?,
             mop_value: int("value")?,
             lists: lists.clone(),
@@ -151,6 +151,23 @@ impl TxnBatch {
         }
         Ok(true)
     }
+}
+
+/// A code for each text of a column in which each is kept once; nothing for another column.
+fn codes(words: &dyn Array, code: impl Fn(&str) -> u8) -> Option<Vec<u8>> {
+    let words = words.as_dictionary_opt::<Int32Type>()?;
+    let texts: &StringArray = words.values().as_string_opt()?;
+    let codes: Vec<u8> = (0..texts.len()).map(|text| code(texts.value(text))).collect();
+    // Where there is no text there is no code either.
+    let of = |key: &i32| usize::try_from(*key).ok().and_then(|key| codes.get(key)).copied().unwrap_or(0);
+    Some(words.keys().values().iter().map(of).collect())
+}
+
+/// The text in a row of such a column.
+fn text(words: &dyn Array, row: usize) -> Option<&str> {
+    let words = words.as_dictionary_opt::<Int32Type>()?;
+    let texts: &StringArray = words.values().as_string_opt()?;
+    Some(texts.value(words.key(row)?))
 }
 
 /// Offsets of a valid list array are not negative and do not decrease.

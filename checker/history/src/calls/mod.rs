@@ -20,4 +20,4 @@ mod reader;
 pub(crate) use builder::{CallArrays, CallColumns};
 pub(crate) use codes::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, mop_code};
 pub(crate) use growing::{Ints, Labels, OptionalInts, Texts, bytes_array, dictionary, ints_array};
-pub(crate) use reader::{CallReader, memoized};
+pub(crate) use reader::CallReader;

@@ -320,7 +320,7 @@ fn known_words() -> String {
 }
 
 /// A code for each text; the same text as in the row before costs one comparison.
-pub(crate) fn memoized(texts: &StringArray, code: impl Fn(&str) -> u8) -> Vec<u8> {
+fn memoized(texts: &StringArray, code: impl Fn(&str) -> u8) -> Vec<u8> {
     let mut known: Vec<(&str, u8)> = Vec::new();
     let mut codes = Vec::with_capacity(texts.len());
     for row in 0..texts.len() {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::ops_table;
 use crate::schema::Table;
 use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use fissure_checker::Operation;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -30,7 +30,10 @@ pub(crate) struct RowGroup {
 /// The row groups of a file of `ops`, with the columns that `schema` has. The file is checked as by [`for_each_batch`].
 pub(crate) fn row_groups(path: &Path, schema: &SchemaRef) -> Result<Vec<RowGroup>, Error> {
     let builder = guarded(path, || checked(path, Table::Ops))?;
-    let metadata = ArrowReaderMetadata::try_new(builder.metadata().clone(), ArrowReaderOptions::default());
+    let hinted = ArrowReaderOptions::new().with_schema(Arc::new(hinted(builder.schema(), schema)));
+    // A hint that does not fit is no reason not to read the file.
+    let metadata = ArrowReaderMetadata::try_new(builder.metadata().clone(), hinted)
+        .or_else(|_| ArrowReaderMetadata::try_new(builder.metadata().clone(), ArrowReaderOptions::default()));
     let metadata = metadata.map_err(Error::format(path))?;
     let mut names: Vec<String> = Vec::new();
     for field in schema.fields() {
@@ -45,6 +48,31 @@ pub(crate) fn row_groups(path: &Path, schema: &SchemaRef) -> Result<Vec<RowGroup
         first_row += group.num_rows().unsigned_abs();
     }
     Ok(groups)
+}
+
+/// The schema of a file, with texts that are wanted as a dictionary read as one.
+fn hinted(found: &Schema, wanted: &Schema) -> Schema {
+    Schema::new_with_metadata(hinted_fields(found.fields(), wanted.fields()), found.metadata().clone())
+}
+
+fn hinted_fields(found: &Fields, wanted: &Fields) -> Fields {
+    let hint = |field: &FieldRef| {
+        let Some((_, wanted)) = wanted.find(field.name()) else { return field.clone() };
+        Arc::new(field.as_ref().clone().with_data_type(hinted_type(field.data_type(), wanted.data_type())))
+    };
+    found.iter().map(hint).collect()
+}
+
+fn hinted_type(found: &DataType, wanted: &DataType) -> DataType {
+    match (found, wanted) {
+        (DataType::Utf8, DataType::Dictionary(_, texts)) if **texts == DataType::Utf8 => wanted.clone(),
+        (DataType::List(item), DataType::List(wanted)) => {
+            let data_type = hinted_type(item.data_type(), wanted.data_type());
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(data_type)))
+        }
+        (DataType::Struct(fields), DataType::Struct(wanted)) => DataType::Struct(hinted_fields(fields, wanted)),
+        _ => found.clone(),
+    }
 }
 
 /// Paths of the columns that make up a field. Files by others name the levels of a list as they like, so everything
