@@ -104,7 +104,7 @@ fn filter_range(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StructArray};
+    use arrow::array::{Array, ArrayRef, Int64Array, ListArray, RecordBatch, StructArray};
     use arrow::buffer::OffsetBuffer;
     use arrow::datatypes::Field;
     use datafusion::parquet::arrow::ArrowWriter;
