@@ -2,11 +2,8 @@
 
 mod by_hand;
 mod explanations;
-<<<<<<< HEAD
-mod kinds;
-=======
 mod forward;
->>>>>>> 4984737 (checker: healthy registers are seen to be healthy at weak levels by one order of transactions)
+mod kinds;
 mod oracle;
 mod planted;
 mod sessions;
