@@ -15,10 +15,11 @@ use super::rows::Rows;
 use super::{Breach, Link, Read, Sights, UNREAD};
 use crate::finding::EdgeKind;
 use crate::op::Outcome;
-use crate::transactions::scc::Walks;
+use crate::transactions::scc::{View, Walks};
 use crate::transactions::{NONE, Txns};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 /// Who leads to whom.
 #[derive(Debug)]
@@ -200,7 +201,7 @@ impl<'s> Graph<'s> {
         let missed = self.missed();
         let Some(reader) = self.sights.place(question.read.txn) else { return Vec::new() };
         let mut work = 0;
-        let path = walks.path(&self.rows, question.enters, reader, NONE - 1, &mut work).unwrap_or_default();
+        let path = walks.path(&Laid(self), question.enters, reader, NONE - 1, &mut work).unwrap_or_default();
         let mut nodes: Vec<u32> = path.iter().map(|(node, _)| *node).collect();
         nodes.push(reader);
         let txn = |node: u32| self.sights.txns[(node % count) as usize];
@@ -235,6 +236,28 @@ impl<'s> Graph<'s> {
         let ranks = of_reader.filter(|read| read.key == version.key).map(|read| read.rank);
         let after = ranks.filter(|rank| *rank >= version.rank).min().unwrap_or(version.rank);
         Link { from, to, kind: EdgeKind::Wr, key: version.key, before: version.rank, after }
+    }
+}
+
+/// The graph without what was left out: a way through that would be shorter, and of another shape than the one that was
+/// found.
+struct Laid<'g>(&'g Graph<'g>);
+
+impl View for Laid<'_> {
+    fn nodes(&self) -> usize {
+        self.0.rows.nodes()
+    }
+
+    fn edges(&self, node: u32) -> Range<u32> {
+        self.0.rows.edges(node)
+    }
+
+    fn follow(&self, _: u32, edge: u32) -> Option<u32> {
+        Some(self.0.rows.target(edge)).filter(|to| self.0.place[*to as usize] != NONE)
+    }
+
+    fn costs(&self, edge: u32) -> bool {
+        self.0.rows.costs(edge)
     }
 }
 
