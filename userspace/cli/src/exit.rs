@@ -65,9 +65,38 @@ impl Failure {
         Self { exit: Exit::Bug, error: error.into(), help: None }
     }
 
+    /// The error and its causes. Many errors name their cause themselves, which is then not said again.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for cause in self.error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+            if text.is_empty() {
+                text = cause;
+            } else if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        text
+    }
+
     /// With a word on what to do.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let named = fissure_run::RunError::Io { op: "write", path: "/x/part".into(), source: full() };
+        let failure = Failure::cannot_run(anyhow::Error::from(named).context("the run cannot be sealed"));
+        assert_eq!(failure.text(), "the run cannot be sealed: cannot write /x/part: no storage space");
+        let plain = Err::<(), _>(full()).context("cannot write x").unwrap_err();
+        assert_eq!(Failure::bug(plain).text(), "cannot write x: no storage space");
     }
 }

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli, &screen))) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(failure)) => {
-            screen.error(&format!("{:#}", failure.error), failure.help.as_deref());
+            screen.error(&failure.text(), failure.help.as_deref());
             failure.exit.into()
         }
         Err(_) => Exit::Bug.into(),

@@ -98,8 +98,12 @@ fn finish(
         manifest.write(run.path()).map_err(Failure::cannot_run)?;
     }
     if let Err(error) = result {
-        let help =
-            format!("what was recorded is in {}; `fissure doctor` says what this host lacks", run.path().display());
+        let folder = run.path().display();
+        let help = if error.is_disk_full() {
+            format!("make room; what was recorded is in {folder}, and `fissure recover {folder}` seals it")
+        } else {
+            format!("what was recorded is in {folder}; `fissure doctor` says what this host lacks")
+        };
         let failure = if error.is_cannot_run_here() { Failure::cannot_run(error) } else { Failure::bug(error) };
         return Err(failure.help(help));
     }

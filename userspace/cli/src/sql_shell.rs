@@ -147,7 +147,7 @@ impl<'a> Shell<'a> {
                 true
             }
             Err(failure) => {
-                self.screen.error(&format!("{:#}", failure.error), failure.help.as_deref());
+                self.screen.error(&failure.text(), failure.help.as_deref());
                 false
             }
         }

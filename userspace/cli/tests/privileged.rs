@@ -249,3 +249,35 @@ fn ctrl_c_twice_ends_the_run_at_once_with_a_readable_folder() {
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
     assert!(bench.count("select count(*) from ops") > 100);
 }
+
+/// On a disk of three megabytes of its own, which then grows.
+#[test]
+fn a_full_disk_ends_the_run_and_what_was_recorded_can_be_sealed() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=3000k none "$1"
+        "$0" run "$2" --store "$1/store" --seed 11
+        echo "run: $?"
+        mount -o remount,size=64m "$1"
+        "$0" recover "$1/store/latest"
+        echo "recover: $?"
+        "$0" sql "$1/store/latest" --format csv -c "select count(*) > 100 as many from ops"
+    "#;
+    let bench = Bench::new();
+    let before = residue();
+    let disk = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, env!("CARGO_BIN_EXE_fissure")])
+        .args([disk.path().as_os_str(), example("demo-lossy-links.toml").as_ref()])
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (told, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    for words in ["run: 3\n", "recover: 0\n", "many\ntrue\n"] {
+        assert!(told.contains(words), "{words}: {}", said(&output));
+    }
+    assert_eq!(warned.matches("No space left on device").count(), 1, "{}", said(&output));
+    assert!(warned.contains("make room") && warned.contains("fissure recover"), "{}", said(&output));
+    assert_eq!(residue(), before);
+    drop(bench);
+}

@@ -69,4 +69,15 @@ impl RunError {
     pub fn is_cannot_run_here(&self) -> bool {
         !matches!(self, RunError::WorkersGone | RunError::UnknownHost { .. } | RunError::UnknownBug { .. })
     }
+
+    /// Whether there is no room where the run is recorded.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            RunError::History(error) => error.is_disk_full(),
+            RunError::Record(error) => error.is_disk_full(),
+            RunError::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
 }
