@@ -240,7 +240,7 @@ impl Checker {
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
         let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
         let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
-        let levels = levels_of(known, &index, &sources, order, settled, (&anomaly_types, &told.findings));
+        let levels = levels_of(known, options, &index, &sources, order, settled, (&anomaly_types, &told.findings));
         let mut evidence = evidence(&index, edges, &told, options.model);
         evidence.push_str(&method);
         let result = CheckResult {
@@ -264,6 +264,7 @@ impl Checker {
 /// The answer at every level, as far as the search for the model that was asked about goes.
 fn levels_of(
     known: &Known,
+    options: &Options,
     index: &Index,
     sources: &Sources,
     order: Order,
@@ -274,8 +275,8 @@ fn levels_of(
     assumed.extend(sources::each(sources.assumed).map(|source| format!("{} was assumed", sources::name(source))));
     let unread = index.columns.ok_reads == 0;
     let nothing = || Reason::new("NO_OK_READS", "no transaction with a read completed ok: nothing was observed");
-    let doubts = unread.then(nothing);
-    let observed = Observed { order: strongest_order(known), doubts: doubts.into_iter().collect(), assumed };
+    let doubts = unread.then(nothing).into_iter().chain(unusable_assumption(known, options)).collect();
+    let observed = Observed { order: strongest_order(known), doubts, assumed };
     let mut levels = levels::verdicts(anomalies, findings, &observed);
     for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
         let need = Need::of(level.model);
@@ -424,15 +425,20 @@ fn verdict(
     if known_order(known, model) < model.order() {
         let text = format!("{model} is about real time, of which the history knows nothing: choose a weaker model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
-    } else if options.linearizable_keys && !known.real_time_order {
-        let text = "linearizable keys were assumed, but the history knows nothing of real time";
-        verdict = verdict.merge(Verdict::unknown(Reason::new("NO_REAL_TIME_ORDER", text)));
+    } else if let Some(reason) = unusable_assumption(known, options) {
+        verdict = verdict.merge(Verdict::unknown(reason));
     }
     if index.columns.ok_reads == 0 {
         let text = "no transaction with a read completed ok: nothing was observed";
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", text)));
     }
     doubt.map(Verdict::unknown).into_iter().fold(verdict, Verdict::merge)
+}
+
+/// Why what was assumed of the keys says nothing about this history.
+fn unusable_assumption(known: &Known, options: &Options) -> Option<Reason> {
+    let text = "linearizable keys were assumed, but the history knows nothing of real time";
+    (options.linearizable_keys && !known.real_time_order).then(|| Reason::new("NO_REAL_TIME_ORDER", text))
 }
 
 fn evidence(index: &Index, edges: usize, told: &Told, model: Model) -> String {
