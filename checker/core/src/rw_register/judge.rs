@@ -13,7 +13,7 @@ use super::sessions::{self, Sessions};
 use super::solver::{self, Question};
 use super::sources::{self, Sources};
 use super::weak::{self, Rule, Weak};
-use super::witness;
+use super::witness::{self, Stuck};
 use crate::consistency::{Model, Order, implied_anomalies};
 use crate::spill::SpillError;
 use crate::transactions::cycles::{Cycle, Kind, SINGLE, Step};
@@ -101,18 +101,15 @@ pub(super) fn judge(
     let need = Need::of(options.model);
     let mut judged = Judged { edges: facts.dependencies.len(), ..Judged::default() };
     judged.tell_open(facts.open_keys, index.columns.keys.len() as u64, order);
-    let mut schedule = None;
-    if facts.open_keys > 0 && need != Need::Nothing {
-        let tried = witness::schedule(index, &facts, order);
-        if tried.forced == 0 {
-            judged.settled = Some((Need::Serial, order));
-            judged.method.push_str("; a serial order that explains every read is the witness");
-            if order != Order::Data {
-                judged.sessions = Sessions::all();
-            }
-            return Ok(judged);
+    let is_open = facts.open_keys > 0 && need != Need::Nothing;
+    // Where something contradicts the model, as many places are stuck; one is enough to look for it.
+    if is_open && witness::schedule(index, &facts, order, Stuck::Stop).forced == 0 {
+        judged.settled = Some((Need::Serial, order));
+        judged.method.push_str("; a serial order that explains every read is the witness");
+        if order != Order::Data {
+            judged.sessions = Sessions::all();
         }
-        schedule = Some(tried);
+        return Ok(judged);
     }
     let WeakLevels { broken, is_causal } = weak_levels(index, order)?;
     judged.weak = broken;
@@ -131,7 +128,10 @@ pub(super) fn judge(
     let cycles = judged.cycles.iter().map(|named| named.kind.name());
     let names = found.iter().map(Raw::name).chain(cycles).chain(weak);
     let refuted = names.into_iter().any(|name| proscribed.contains(name));
-    let Some(schedule) = schedule.filter(|_| !refuted) else { return Ok(judged) };
+    if refuted || !is_open {
+        return Ok(judged);
+    }
+    let schedule = witness::schedule(index, &facts, order, Stuck::Force);
     let question = Question { index, sources, facts: &facts, order, need, options };
     solver::decide(&question, schedule, found, &mut judged)?;
     Ok(judged)

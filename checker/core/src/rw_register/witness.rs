@@ -35,12 +35,21 @@ pub(crate) struct Schedule {
     pub(crate) forced: u64,
 }
 
+/// What to do where nothing may be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// Give up: only a witness is wanted.
+    Stop,
+    /// Execute what comes first, to have a whole order.
+    Force,
+}
+
 /// Finds a serial order that keeps an order of the history, or comes close to one. Where the order of the history does not
 /// count, two are tried: first one in which transactions that write follow real time, as they do in most systems.
 ///
 /// A schedule without forced steps has been held against the definition of a witness ([`proof`]).
-pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order) -> Schedule {
-    let mut schedule = attempts(index, facts, order);
+pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order, stuck: Stuck) -> Schedule {
+    let mut schedule = attempts(index, facts, order, stuck);
     let proven = schedule.forced > 0 || proof::holds(index, facts, order, &schedule.place);
     debug_assert!(proven, "a schedule without forced steps is a witness");
     // A slip here must cost time, never a wrong answer.
@@ -48,15 +57,15 @@ pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order) -> Schedul
     schedule
 }
 
-fn attempts(index: &Index, facts: &KeyFacts, order: Order) -> Schedule {
+fn attempts(index: &Index, facts: &KeyFacts, order: Order, stuck: Stuck) -> Schedule {
     if order != Order::Data {
-        return attempt(index, facts, Opening::new(index, order));
+        return attempt(index, facts, Opening::new(index, order), stuck);
     }
-    let likely = attempt(index, facts, Opening::in_time(index, |txn| writes(index, txn)));
+    let likely = attempt(index, facts, Opening::in_time(index, |txn| writes(index, txn)), stuck);
     if likely.forced == 0 {
         return likely;
     }
-    let free = attempt(index, facts, Opening::Free);
+    let free = attempt(index, facts, Opening::Free, stuck);
     if free.forced < likely.forced { free } else { likely }
 }
 
@@ -64,7 +73,7 @@ fn writes(index: &Index, txn: u32) -> bool {
     index.columns.mops(txn).any(|mop| index.columns.is_write(mop))
 }
 
-fn attempt(index: &Index, facts: &KeyFacts, opening: Opening) -> Schedule {
+fn attempt(index: &Index, facts: &KeyFacts, opening: Opening, stuck: Stuck) -> Schedule {
     let mut run = Run::new(index, facts, opening);
     run.open_first();
     loop {
@@ -77,6 +86,9 @@ fn attempt(index: &Index, facts: &KeyFacts, opening: Opening) -> Schedule {
         let Some(Reverse((_, txn))) = run.opened.pop() else { break };
         if run.is_open[txn as usize] && run.place[txn as usize] == NONE && !run.repair(txn) {
             run.forced += 1;
+            if stuck == Stuck::Stop {
+                break;
+            }
             run.execute(txn);
         }
     }
