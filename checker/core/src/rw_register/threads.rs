@@ -4,7 +4,7 @@ use super::columns::Columns;
 use std::ops::Range;
 
 /// Micro-operations for which a second thread is worth its start. Tests are to meet several threads, too.
-const MOPS_FOR_TWO: usize = if cfg!(test) { 8 } else { 1 << 16 };
+const MOPS_FOR_TWO: usize = if cfg!(test) { 64 } else { 1 << 16 };
 
 /// Threads, at most: each has memory of its own.
 const THREADS_MAX: usize = 8;
