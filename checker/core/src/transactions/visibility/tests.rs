@@ -388,12 +388,10 @@ proptest! {
     }
 }
 
-/// What random seeds found once.
+/// Once the shortest way led through transactions on a cycle of reads, and had no step of a process.
 #[test]
-fn cases_that_went_wrong_are_judged_alike() {
-    for (seed, txns, keys, cumulative) in [(18_395_558_479_556_020_283, 6, 2, true)] {
-        agree(&arbitrary(seed, txns, keys, cumulative)).unwrap();
-    }
+fn a_causal_violation_is_explained_by_its_own_steps() {
+    agree(&arbitrary(18_395_558_479_556_020_283, 6, 2, true)).unwrap();
 }
 
 #[test]
