@@ -31,6 +31,8 @@ pub mod op;
 mod planting;
 mod processes;
 pub mod rw_register;
+#[cfg(test)]
+mod script;
 pub mod spill;
 pub mod synthetic;
 mod transactions;

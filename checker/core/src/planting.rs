@@ -3,7 +3,7 @@
 //! A script is a small history of its own. Its keys and processes are moved out of the way of all others, its events
 //! keep their order, and between each two of them as many events of the background happen as one likes.
 
-use crate::consistency::Model;
+use crate::consistency::{Model, implied_anomalies};
 use crate::finding::CheckResult;
 use crate::op::{Call, History, Mop, Operation};
 use crate::synthetic::{Level, Spec, Stream, Workload};
@@ -165,6 +165,29 @@ pub(crate) fn assert_boundary(what: &str, refuted: &BTreeSet<Model>, result: &Ch
     for name in result.not.iter().chain(&result.also_not) {
         assert!(refuted.contains(&Model::parse(name).expect("a model")), "{what} under {}: not {name}", result.model);
     }
+}
+
+/// Of several that were planted each is found by its name in `finds`, or what implies it, and nothing else but what may be
+/// found besides; the models that are refuted are those that fall with `not`.
+#[track_caller]
+pub(crate) fn assert_several(result: &CheckResult, finds: &[&str], may_also: &[&str], not: &[&str]) {
+    let found: BTreeSet<&str> = result.anomaly_types.iter().map(String::as_str).collect();
+    for name in finds {
+        let told = found.iter().any(|other| implied_anomalies(other).contains(name));
+        assert!(told, "{name} of {finds:?}: {found:?}");
+    }
+    for name in &found {
+        assert!(finds.contains(name) || may_also.contains(name), "{name} besides {finds:?}");
+    }
+    assert_all_refuted(result, &refuted(not));
+}
+
+/// What is said to be refuted is all that is, and no level says otherwise.
+#[track_caller]
+pub(crate) fn assert_all_refuted(result: &CheckResult, refuted: &BTreeSet<Model>) {
+    assert_boundary("several", refuted, result);
+    let told = result.not.iter().chain(&result.also_not).map(|name| Model::parse(name).expect("a model"));
+    assert_eq!(told.collect::<BTreeSet<_>>(), *refuted, "{:?}", result.anomaly_types);
 }
 
 /// All that is expected is found, about nothing but what was planted, and nothing else but what may be found besides.

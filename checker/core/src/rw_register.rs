@@ -16,8 +16,8 @@
 //!
 //! Rooms: `columns` takes the history in; `index` resolves reads to writes, key by key in several `threads`; `order` knows
 //! the versions of one key, `keys` what follows from them, `sessions` what processes see of themselves; `explain` and
-//! `raw_words` put everything into sentences. Nothing recurses, nothing is bounded by a time-out (the solver is bounded by steps, and says so), and
-//! no result depends on the order of a hash map.
+//! `raw_words` put everything into sentences. Nothing recurses, nothing is bounded by a time-out (the solver is bounded by
+//! steps, and says so), and no result depends on the order of a hash map.
 
 mod columns;
 mod explain;

@@ -72,6 +72,8 @@ mod transactions;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use dice::Dice;
 
 pub use expected::{Expected, Planted};
 pub use plant::{Plant, PlantError, plantable};

@@ -5,6 +5,8 @@ mod mutations;
 
 use super::*;
 use crate::names::Names;
+use crate::script::{operation, operation_of};
+use crate::synthetic::Dice;
 use crate::verdict::{Validity, Verdict};
 use proptest::prelude::*;
 
@@ -12,34 +14,8 @@ use proptest::prelude::*;
 /// outcome, and inserts, writes, deletes, reads and reads by predicate.
 fn history(lines: &[&str]) -> History {
     let mut names = Names::default();
-    let ops = lines.iter().map(|line| operation(line, &mut names)).collect();
+    let ops = lines.iter().map(|line| operation(line, |word| mop(word, &mut names))).collect();
     History::new(ops).unwrap().with_names(std::sync::Arc::new(names))
-}
-
-fn operation(line: &str, names: &mut Names) -> Operation {
-    let mut words = line.split_whitespace();
-    let process = words.next().unwrap().trim_start_matches('p').parse().unwrap();
-    let (invoke, complete) = words.next().unwrap().split_once("..").unwrap();
-    let outcome = Outcome::from_name(words.next().unwrap()).unwrap();
-    let mops = words.map(|word| mop(word, names)).collect();
-    operation_of(process, invoke.parse().unwrap(), complete.parse().unwrap(), outcome, mops)
-}
-
-fn operation_of(process: i64, invoke: u64, complete: u64, outcome: Outcome, mops: Vec<Mop>) -> Operation {
-    Operation {
-        op_id: 0,
-        process,
-        node: None,
-        call: Call::Txn(mops),
-        invoke_seq: invoke,
-        complete_seq: Some(complete),
-        invoke_ns: invoke as i64,
-        complete_ns: Some(complete as i64),
-        outcome,
-        error_code: None,
-        error_text: None,
-        conn_cookie: None,
-    }
 }
 
 /// In predicates `_` stands for a space.
@@ -157,22 +133,9 @@ fn questions_without_answer() {
     assert_eq!(code(&["p0 0..1 ok i1=1"]), "NO_OK_READS");
     assert_eq!(code(&["p0 0..1 ok i1=1", "p1 2..3 ok w1=1 r1=1"]), "DUPLICATE_WRITES");
     assert_eq!(code(&["p0 0..1 ok q[:<_3]={}"]), "UNKNOWN_PREDICATE");
-    let foreign = operation_of(0, 0, 1, Outcome::Ok, vec![Mop::Append { key: 1, value: 1 }]);
+    let foreign = operation_of(0, 0, Some(1), Outcome::Ok, vec![Mop::Append { key: 1, value: 1 }]);
     let result = check(&History::new(vec![foreign]).unwrap(), &Options::default());
     assert_eq!(result.verdict.reasons[0].code, "WRONG_WORKLOAD");
-}
-
-/// A generator of numbers, the same on every machine (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
 }
 
 const PREDICATES: [&str; 4] = [":true", "[:= 3]", "[:mod 2 1]", "[:mod 3 0]"];
@@ -194,13 +157,13 @@ fn serial_with(
     (scale, predicates): (i64, [&str; 4]),
     mut names: Names,
 ) -> History {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let predicates = predicates.map(|text| names.number(text));
     let of: Vec<predicate::Predicate> = predicates.map(|p| predicate::Predicate::of(p, &names).unwrap()).to_vec();
     let mut states: Vec<BTreeMap<i64, i64>> = vec![(0..2).map(|key| (key, (100 + key) * scale)).collect()];
     let mut gone: BTreeSet<i64> = BTreeSet::new();
     let init = states[0].iter().map(|(key, value)| Mop::Insert { key: *key, value: *value }).collect();
-    let mut ops = vec![operation_of(99, 0, 1, Outcome::Ok, init)];
+    let mut ops = vec![operation_of(99, 0, Some(1), Outcome::Ok, init)];
     let mut next_value = 0;
     for number in 0..txns {
         let mut state = states[states.len() - 1].clone();
@@ -249,7 +212,7 @@ fn serial_with(
         ops.push(operation_of(
             number as i64,
             invoke,
-            (moment + after) * 100 + number as u64 * 2 + 1,
+            Some((moment + after) * 100 + number as u64 * 2 + 1),
             Outcome::Ok,
             mops,
         ));

@@ -2,16 +2,16 @@
 
 /// A stream of draws: SplitMix64.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The stream of a seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// 64 random bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,6 +33,19 @@ impl Dice {
     pub(super) fn happens(&mut self, chance: Chance) -> bool {
         // The largest threshold stands for certainty.
         chance.0 != 0 && (chance.0 == u64::MAX || self.bits() < chance.0)
+    }
+}
+
+#[cfg(test)]
+impl Dice {
+    /// A number below `sides`.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        (self.bits() % sides as u64) as usize
+    }
+
+    /// True in `percent` of a hundred throws.
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.roll(100) < percent
     }
 }
 

@@ -17,7 +17,7 @@ fn serial_once(dice: &mut Dice, txns: usize) -> History {
     let predicates = ["[:= 2]", "[:= 5]", "[:mod 3 2]"].map(|text| names.number(text));
     let mut state: BTreeMap<i64, i64> = (0..KEYS / 2).map(|key| (key, OLD)).collect();
     let init = state.iter().map(|(key, value)| Mop::Insert { key: *key, value: *value }).collect();
-    let mut ops = vec![operation_of(99, 0, 1, Outcome::Ok, init)];
+    let mut ops = vec![operation_of(99, 0, Some(1), Outcome::Ok, init)];
     for number in 0..txns {
         let mut mops = Vec::new();
         for _ in 0..1 + dice.roll(3) {
@@ -44,7 +44,7 @@ fn serial_once(dice: &mut Dice, txns: usize) -> History {
         let (before, after) = (dice.roll(250) as u64, dice.roll(250) as u64);
         let place = number as u64 * 2;
         let (invoke, complete) = ((moment - before) * 64 + place, (moment + after) * 64 + place + 1);
-        ops.push(operation_of(number as i64, invoke, complete, Outcome::Ok, mops));
+        ops.push(operation_of(number as i64, invoke, Some(complete), Outcome::Ok, mops));
     }
     History::new(ops).unwrap().with_names(std::sync::Arc::new(names))
 }
@@ -88,7 +88,7 @@ fn exchange(history: &History, dice: &mut Dice) -> Option<History> {
 
 #[test]
 fn whatever_no_order_explains_is_objected_to_and_nothing_else() {
-    let mut dice = Dice(77);
+    let mut dice = Dice::new(77);
     let mut counts = [[0; 2]; 2];
     for _ in 0..6_000 {
         let txns = 2 + dice.roll(5);

@@ -36,7 +36,7 @@ proptest! {
             ops: 40, clients: 4, keys: 2, mops_max: 3, fail_percent: 3, info_percent: 3, read_percent: 50,
         };
         let history = simulate(seed, shape);
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let spoiled = match spoil {
             0 => rewound(&history, &mut dice),
             1 => altered(&history, &mut dice, |list, dice| { list.remove(dice.roll(list.len() - 1)); }),
@@ -113,6 +113,6 @@ fn altered(history: &History, dice: &mut Dice, change: impl Fn(&mut Vec<i64>, &m
 #[test]
 fn enough_histories_can_be_spoiled() {
     let shape = Shape { ops: 40, clients: 4, keys: 2, mops_max: 3, fail_percent: 3, info_percent: 3, read_percent: 50 };
-    let spoiled = (0..1000).filter(|seed| rewound(&simulate(*seed, shape), &mut Dice(*seed)).is_some()).count();
+    let spoiled = (0..1000).filter(|seed| rewound(&simulate(*seed, shape), &mut Dice::new(*seed)).is_some()).count();
     assert!(spoiled > 950, "{spoiled}");
 }

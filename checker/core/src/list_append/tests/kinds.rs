@@ -1,8 +1,8 @@
 //! Every kind of anomaly under every model: near, far, and several at once; found, named, and nothing else.
 
 use super::*;
-use crate::consistency::{boundary, implied_anomalies};
-use crate::planting::{Planting, assert_boundary, assert_found, assert_models, border, healthy, plant, refuted};
+use crate::consistency::boundary;
+use crate::planting::{self, Planting, assert_found, assert_models, border, healthy, plant, refuted};
 use crate::synthetic::Workload;
 use std::collections::BTreeSet;
 
@@ -208,24 +208,11 @@ fn each_kind_far() {
     }
 }
 
-/// Every anomaly is found, or what implies it; and nothing else.
 #[track_caller]
 fn assert_several(kinds: &[&Kind], history: &History) {
-    let result = check_as(history, "strict-serializable");
-    let expected: BTreeSet<&str> = kinds.iter().flat_map(|kind| kind.finds.iter().copied()).collect();
-    let found: BTreeSet<&str> = types(&result).into_iter().collect();
-    for name in &expected {
-        let told = found.iter().any(|other| implied_anomalies(other).contains(name));
-        assert!(told, "{name} of {expected:?}: {found:?}");
-    }
-    for name in &found {
-        assert!(expected.contains(name) || BETWEEN.contains(name), "{name} besides {expected:?}");
-    }
+    let finds: Vec<&str> = kinds.iter().flat_map(|kind| kind.finds.iter().copied()).collect();
     let not: Vec<&str> = kinds.iter().flat_map(|kind| kind.not.iter().copied()).collect();
-    let refuted = refuted(&not);
-    assert_boundary("several", &refuted, &result);
-    let told = result.not.iter().chain(&result.also_not).map(|name| Model::parse(name).unwrap());
-    assert_eq!(told.collect::<BTreeSet<_>>(), refuted, "{expected:?}");
+    planting::assert_several(&check_as(history, "strict-serializable"), &finds, BETWEEN, &not);
 }
 
 #[test]

@@ -457,7 +457,7 @@ fn classify(path: &[(usize, &'static str)]) -> &'static str {
 
 /// Tiny histories of all sorts: mostly consistent orders with arbitrary reads of them, sometimes nonsense.
 pub(super) fn arbitrary(seed: u64, txns: usize, keys: usize, nonsense: bool) -> History {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut plans: Vec<Vec<(bool, i64)>> = Vec::new();
     for _ in 0..txns {
         let count = 1 + dice.roll(4);

@@ -213,9 +213,9 @@ fn questions_without_answer() {
     assert_eq!((twice.verdict.validity, code(&twice)), (Validity::Unknown, vec!["DUPLICATE_APPENDS".to_owned()]));
     assert!(twice.verdict.reasons[0].text.contains("1 to key 1 by operations 0 and 1"));
 
-    let mut other = operation("p0 0..1 ok a1=1");
+    let mut other = operation("p0 0..1 ok a1=1", mop);
     other.call = Call::Write { key: 1, value: 1 };
-    let other = check_as(&History::new(vec![other, operation("p1 2..3 ok r1=[]")]).unwrap(), STRICT);
+    let other = check_as(&History::new(vec![other, operation("p1 2..3 ok r1=[]", mop)]).unwrap(), STRICT);
     assert_eq!((other.verdict.validity, code(&other)), (Validity::Unknown, vec!["WRONG_WORKLOAD".to_owned()]));
     assert!(other.verdict.reasons[0].text.contains("1 of 2 operations"));
 

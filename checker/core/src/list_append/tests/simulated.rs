@@ -31,7 +31,7 @@ struct Client {
 /// Every operation takes effect at one moment between its invocation and its completion; failed ones never; those
 /// that are given up at any moment after their invocation, or never.
 pub(super) fn simulate(seed: u64, shape: Shape) -> History {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut lists: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let mut next_value: BTreeMap<i64, i64> = BTreeMap::new();
     let mut ops: Vec<Operation> = Vec::new();

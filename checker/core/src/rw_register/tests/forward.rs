@@ -46,7 +46,7 @@ fn agree(history: &History, told: impl Fn() -> String) -> usize {
 
 #[test]
 fn tiny_histories_are_judged_the_same() {
-    let mut dice = Dice(34);
+    let mut dice = Dice::new(34);
     let seen: usize = (0..15_000)
         .map(|_| {
             let history = tiny(&mut dice);

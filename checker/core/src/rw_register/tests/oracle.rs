@@ -343,7 +343,7 @@ pub(super) fn shown(history: &History) -> String {
 
 #[test]
 fn agrees_with_every_order_of_writes() {
-    let mut dice = Dice(11);
+    let mut dice = Dice::new(11);
     let mut answers: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for _ in 0..12_000 {
         let history = tiny(&mut dice);
@@ -373,7 +373,7 @@ fn agrees_with_every_order_of_writes() {
 
 #[test]
 fn assumptions_leave_only_the_orders_that_keep_them() {
-    let mut dice = Dice(12);
+    let mut dice = Dice::new(12);
     let mut answers: BTreeMap<(bool, bool), u32> = BTreeMap::new();
     for _ in 0..6_000 {
         let history = tiny(&mut dice);

@@ -127,7 +127,7 @@ fn permute(items: &mut Vec<u32>, at: usize, each: &mut impl FnMut(&[u32])) {
 fn agrees_with_every_order_of_versions() {
     let mut broken = [0; 5];
     for seed in 0..20_000 {
-        let index = index(&tiny(&mut Dice(seed)));
+        let index = index(&tiny(&mut Dice::new(seed)));
         let held = held(&index);
         let mut expected = [true; 5];
         for key in 0..index.columns.keys.len() as u32 {

@@ -123,7 +123,7 @@ fn permute(left: &[u32], taken: &mut Vec<u32>, found: &mut Vec<Vec<u32>>) {
 
 #[test]
 fn agrees_with_every_order_of_transactions() {
-    let mut dice = Dice(21);
+    let mut dice = Dice::new(21);
     let mut broken = [0; 6];
     for _ in 0..15_000 {
         let history = tiny(&mut dice);

@@ -8,40 +8,10 @@ use super::oracle::{Owed, explained, mops, rule};
 use super::*;
 use crate::op::{Call, Mop, Operation, Outcome};
 use crate::rw_register;
+use crate::script::operation_of;
 use std::collections::BTreeMap;
 
-/// A small generator of numbers, the same on every machine (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-}
-
 const KEYS: i64 = 2;
-
-fn operation(process: i64, (invoke, complete): (u64, u64), outcome: Outcome, mops: Vec<Mop>) -> Operation {
-    let complete = (outcome != Outcome::Info).then_some(complete);
-    Operation {
-        op_id: 0,
-        process,
-        node: None,
-        call: Call::Txn(mops),
-        invoke_seq: invoke,
-        complete_seq: complete,
-        invoke_ns: invoke as i64,
-        complete_ns: complete.map(|seq| seq as i64),
-        outcome,
-        error_code: None,
-        error_text: None,
-        conn_cookie: None,
-    }
-}
 
 fn read(workload: Workload, key: i64, state: &BTreeMap<i64, Vec<i64>>) -> Mop {
     let all = state.get(&key).cloned().unwrap_or_default();
@@ -82,16 +52,17 @@ fn serial(workload: Workload, dice: &mut Dice, txns: usize) -> Vec<Operation> {
         let moment = (number as u64 + 40) * 100;
         let (early, late) = (dice.roll(200) as u64, dice.roll(200) as u64);
         let place = number as u64 * 2;
-        let times = ((moment - early) * 64 + place, (moment + late) * 64 + place + 1);
-        let again = free.iter().position(|(_, end)| *end < times.0).filter(|_| dice.roll(2) == 0);
+        let (invoke, complete) = ((moment - early) * 64 + place, (moment + late) * 64 + place + 1);
+        let again = free.iter().position(|(_, end)| *end < invoke).filter(|_| dice.roll(2) == 0);
         let process = again.map_or(number as i64, |again| free.swap_remove(again).0);
         if outcome != Outcome::Info {
-            free.push((process, times.1));
+            free.push((process, complete));
         }
-        ops.push(operation(process, times, outcome, told));
+        let complete = (outcome != Outcome::Info).then_some(complete);
+        ops.push(operation_of(process, invoke, complete, outcome, told));
     }
     let all = (0..KEYS).map(|key| read(workload, key, &state)).collect();
-    ops.push(operation(99, (1 << 40, (1 << 40) + 1), Outcome::Ok, all));
+    ops.push(operation_of(99, 1 << 40, Some((1 << 40) + 1), Outcome::Ok, all));
     ops
 }
 
@@ -227,7 +198,7 @@ fn judge_of(workload: Workload, history: &History, model: &str) -> CheckResult {
 }
 
 fn agree(workload: Workload, seed: u64, rounds: usize) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut counts: BTreeMap<(usize, bool), u32> = BTreeMap::new();
     for _ in 0..rounds {
         let txns = 2 + dice.roll(4);

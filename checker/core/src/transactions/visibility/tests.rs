@@ -2,23 +2,11 @@
 
 use super::*;
 use crate::op::Outcome;
+use crate::synthetic::Dice;
 use crate::transactions::rows::TxnRow;
 use crate::transactions::txns::TxnsBuilder;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-
-/// A generator of numbers, the same on every machine (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -32,7 +20,7 @@ struct Case {
 
 /// Any order of versions, reads at any rank; some versions that nobody read.
 fn arbitrary(seed: u64, txns: usize, keys: usize, cumulative: bool) -> Case {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let processes: Vec<i64> = (0..txns).map(|_| dice.roll(3) as i64).collect();
     let mut info = vec![false; txns];
     for txn in 0..txns {
@@ -413,7 +401,7 @@ fn the_cases_show_everything_both_ways() {
 #[test]
 fn large_transactions_are_judged_alike() {
     for seed in 0..40 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let keys = 300;
         let mut case = Case {
             processes: (0..12).map(|txn| txn % 4).collect(),
