@@ -3,9 +3,10 @@
 //! `cargo bench -p fissure-history --bench check`. One row for each size of `FISSURE_BENCH_TXNS` (numbers with commas
 //! between them; 10 000, 100 000 and 1 000 000 by default) and each shape of `FISSURE_BENCH_SHAPES` (`list-append` and
 //! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level, and with
-//! `healthy-` before it of a strictly serializable store that is asked for that level): 10
-//! clients, 1 to 4 micro-operations, strictly serializable where the shape does not say otherwise. Seconds are of wall time, CPU seconds those of the whole process, during the check alone; the peak of
-//! the resident set is reset before it where the kernel allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row
+//! `healthy-` before it of a strictly serializable store that is asked for that level): 10 clients, 1 to 4
+//! micro-operations, strictly serializable where the shape does not say otherwise. Seconds are of wall time, CPU seconds
+//! those of the whole process, during the check alone; the peak of the resident set is reset before it where the kernel
+//! allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row
 //! is appended; with `FISSURE_BENCH_DIR` the histories are kept there, and not made again; `FISSURE_BENCH_MEMORY_MB` is the
 //! memory that the check may use. `FISSURE_BENCH_FORMAT=edn` measures from Jepsen's EDN to the verdict instead.
 

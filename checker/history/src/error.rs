@@ -182,13 +182,13 @@ impl Error {
     /// has no place.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        use std::io::ErrorKind;
-        match self {
-            Error::Io { source, .. } => matches!(
-                source.kind(),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge | ErrorKind::WriteZero
-            ),
-            _ => false,
-        }
+        matches!(self, Error::Io { source, .. } if is_disk_full(source))
     }
+}
+
+/// Whether a write found no room on the disk, for the process or for the user.
+#[must_use]
+pub fn is_disk_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
 }

@@ -45,7 +45,7 @@ pub mod synthetic;
 mod txn_reader;
 pub mod writer;
 
-pub use error::Error;
+pub use error::{Error, is_disk_full};
 pub use import::{ImportError, ImportOptions, Imported, NilReads, import_file, import_file_with};
 pub use manifest::{Manifest, RunState};
 pub use parquet_file::FileSum;

@@ -159,7 +159,7 @@ mod tests {
         let place = fissure_sql::Place { line: 2, column: 3, width: 4 };
         let error = SqlError::Statement { message: "no".to_owned(), help: None, place: Some(place) };
         let said = failure(error, rest.map(|text| Statement::within(script, text)));
-        let text = format!("{:#}", said.error);
+        let text = said.text();
         assert_eq!(text, "no\n --> line 3, column 3\n  |\n3 |   opid from ops\n  |   ^^^^");
         let second = Statement::within(script, statements[1]);
         assert_eq!((second.text, second.line, second.column), ("select 2", 2, 0));

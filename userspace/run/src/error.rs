@@ -76,7 +76,7 @@ impl RunError {
         match self {
             RunError::History(error) => error.is_disk_full(),
             RunError::Record(error) => error.is_disk_full(),
-            RunError::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            RunError::Io { source, .. } => fissure_history::is_disk_full(source),
             _ => false,
         }
     }

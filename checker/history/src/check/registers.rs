@@ -1,12 +1,12 @@
 //! Linearizability of registers, by passes over the keys where the operations do not fit memory: keys are judged one by one
 //! anyway, so that each pass reads the operations of some keys only. Transactions beside them are not decoded.
 
-use super::{Checked, Memory, Merge, fetch};
+use super::{Memory, Merge, fetch};
 use crate::columns::{Columns, Interner, conform};
 use crate::error::Error;
 use crate::ops_table;
 use crate::parquet_file;
-use crate::read::{files_in_order, order_is_known, read_names};
+use crate::read::{files_in_order, order_is_known, read_history, read_names};
 use crate::schema::Table;
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
@@ -27,15 +27,16 @@ const CLASSES: usize = 1 << 16;
 /// verdict and the same findings; keys that do not fit it by themselves are not judged, and the answer says so with the reason
 /// `MEMORY_SPENT`. What the search for an order takes is bounded by `options`, and comes on top.
 ///
-/// [`Checked::Other`] if `op_id`s are not counted from 0.
+/// Where `op_id`s are not counted from 0, the history is held whole, whatever the memory.
 ///
 /// # Errors
 /// As [`crate::read_history`].
-pub fn registers(path: &Path, options: &linearizable::Options, memory: &Memory) -> Result<Checked, Error> {
+pub fn registers(path: &Path, options: &linearizable::Options, memory: &Memory) -> Result<CheckResult, Error> {
     let files: Vec<Vec<PathBuf>> = files_in_order(path)?;
     let all: Vec<PathBuf> = files.iter().flatten().cloned().collect();
     if !is_numbered(path, &files)? {
-        return Ok(Checked::Other);
+        let history = read_history(path)?.history.only(is_register);
+        return Ok(linearizable::check_register(&history, options));
     }
     let origin_ns = fetch(&all, &[0])?.first().map_or(0, |op| op.invoke_ns);
     let known = Known { real_time_order: order_is_known(&all)?, origin_ns, names: read_names(path)? };
@@ -48,13 +49,13 @@ pub fn registers(path: &Path, options: &linearizable::Options, memory: &Memory) 
         Ok(linearizable::check_register(&history, options))
     };
     if plan.passes == 1 && plan.too_large.is_empty() {
-        return Ok(Checked::Judged(Box::new(judged(0)?)));
+        return judged(0);
     }
     let mut whole = Whole::new(&plan, bytes_max);
     for pass in 0..plan.passes {
         whole.add(judged(pass)?);
     }
-    Ok(Checked::Judged(Box::new(whole.finish())))
+    Ok(whole.finish())
 }
 
 fn is_register(op: &Operation) -> bool {

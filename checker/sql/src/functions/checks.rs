@@ -21,7 +21,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use fissure_checker::consistency::Model;
-use fissure_checker::{Call, CheckResult, History, Mop, Operation, linearizable, list_append, rw_register};
+use fissure_checker::{Call, CheckResult, History, Mop, linearizable, list_append, rw_register};
 use fissure_history::check::{self, Checked, Memory, Others};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -242,17 +242,9 @@ fn whole_judged(path: &Path, options: &check::Options) -> Result<CheckResult> {
     }
 }
 
-fn is_register(op: &Operation) -> bool {
-    matches!(op.call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. })
-}
-
 fn registers_judged(path: &Path, memory: &Memory) -> Result<CheckResult> {
     let options = linearizable::Options::default();
-    let checked = check::registers(path, &options, memory).map_err(|error| exec_datafusion_err!("{error}"))?;
-    let result = match checked {
-        Checked::Judged(result) => *result,
-        Checked::Other => linearizable::check_register(&read(path)?.only(is_register), &options),
-    };
+    let result = check::registers(path, &options, memory).map_err(|error| exec_datafusion_err!("{error}"))?;
     something(result, "operations on registers")
 }
 

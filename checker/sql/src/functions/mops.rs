@@ -105,6 +105,16 @@ pub(super) fn is_mops(data_type: &DataType) -> bool {
     ["f", "key", "value", "list"].iter().all(|name| fields.find(name).is_some())
 }
 
+/// Places of the items of a row's list.
+pub(super) fn items(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
+    if lists.is_null(row) {
+        return 0..0;
+    }
+    let offsets = lists.value_offsets();
+    // Offsets of a list are not negative and do not decrease.
+    offsets[row].unsigned_abs() as usize..offsets[row + 1].unsigned_abs() as usize
+}
+
 /// The column `mops`, taken apart.
 struct Mops<'a> {
     lists: &'a ListArray,
@@ -126,12 +136,7 @@ impl<'a> Mops<'a> {
 
     /// Places of the micro-operations of a row.
     fn of(&self, row: usize) -> std::ops::Range<usize> {
-        if self.lists.is_null(row) {
-            return 0..0;
-        }
-        let offsets = self.lists.value_offsets();
-        // Offsets of a list are not negative and do not decrease.
-        offsets[row].unsigned_abs() as usize..offsets[row + 1].unsigned_abs() as usize
+        items(self.lists, row)
     }
 
     fn written(&self, wanted: impl Fn(i64) -> bool) -> ArrayRef {

@@ -1,7 +1,8 @@
 //! `touches(mops, key, …)`: whether a transaction is about one of the keys. As a condition on `ops` it also says which parts
 //! of the files can be left alone: see [`row_groups`](crate::row_groups).
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
+use super::mops::{is_mops, items};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
@@ -52,7 +53,7 @@ impl ScalarUDFImpl for Touches {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let [mops, keys @ ..] = arg_types else { return plan_err!("{USAGE}") };
-        let fits = super::mops::is_mops(mops) && keys.iter().all(|key| key.is_integer() || key.is_null());
+        let fits = is_mops(mops) && keys.iter().all(|key| key.is_integer() || key.is_null());
         if !fits || keys.is_empty() {
             return plan_err!("{USAGE}");
         }
@@ -105,14 +106,4 @@ fn touched(mops: &ArrayRef, keys: &[i64]) -> Option<BooleanArray> {
         }
     };
     Some((0..lists.len()).map(|row| Some(row_has(row))).collect())
-}
-
-/// Places of the items of a row's list.
-fn items(lists: &ListArray, row: usize) -> Range<usize> {
-    if lists.is_null(row) {
-        return 0..0;
-    }
-    let offsets = lists.value_offsets();
-    // Offsets of a list are not negative and do not decrease.
-    offsets[row].unsigned_abs() as usize..offsets[row + 1].unsigned_abs() as usize
 }
