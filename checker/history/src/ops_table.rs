@@ -1,6 +1,8 @@
 //! Between operations and record batches of the table `ops`.
 
-use crate::calls::{CallArrays, CallColumns, CallReader, Ints, Labels, OptionalInts, Texts, dictionary, ints_array};
+use crate::calls::{
+    CallArrays, CallColumns, CallReader, Ints, Labels, OptionalInts, Texts, dictionary, ints_array, room_of,
+};
 use crate::columns::{Columns, Interner, check_version, conform, cookie_to_int, optional_int, optional_text};
 use crate::error::Error;
 use crate::journal::events::EventReader;
@@ -132,7 +134,22 @@ impl OpsBuilder {
 
     /// The rows as a batch of [`batch_schema`]; the builder is empty afterwards.
     pub(crate) fn take_batch(&mut self, file: &Path) -> Result<RecordBatch, Error> {
-        std::mem::take(self).into_batch(file)
+        let room = Self {
+            op_id: room_of(&self.op_id),
+            process: room_of(&self.process),
+            node: Labels::room_of(&self.node),
+            phase: Labels::room_of(&self.phase),
+            calls: CallColumns::room_of(&self.calls),
+            outcome: Labels::with_words(&OUTCOMES),
+            invoke_seq: room_of(&self.invoke_seq),
+            complete_seq: OptionalInts::room_of(&self.complete_seq),
+            invoke_ns: room_of(&self.invoke_ns),
+            complete_ns: OptionalInts::room_of(&self.complete_ns),
+            error_code: Texts::room_of(&self.error_code),
+            error_text: Texts::room_of(&self.error_text),
+            conn_cookie: OptionalInts::room_of(&self.conn_cookie),
+        };
+        std::mem::replace(self, room).into_batch(file)
     }
 
     fn into_batch(self, file: &Path) -> Result<RecordBatch, Error> {

@@ -42,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use crate::calls::CallRef;
 use crate::columns::TableRow;
 use crate::error::Error;
 use crate::journal::events::{EventBuffer, EventHead, EventReader};
@@ -204,7 +205,18 @@ impl HistoryWriter {
     /// error may be told later.
     pub fn invoke(&mut self, event: InvokeEvent<'_>) -> Result<(), Error> {
         let InvokeEvent { op_id, process, node, phase, call, seq, t_ns, conn_cookie } = event;
-        self.events.push_invoke(EventHead { op_id, seq, t_ns, conn_cookie }, process, node, phase, call);
+        let head = EventHead { op_id, seq, t_ns, conn_cookie };
+        self.invoke_ref(head, (process, node, phase), CallRef::Call(call))
+    }
+
+    /// [`HistoryWriter::invoke`] for a call in either form; of whom: process, node, phase.
+    pub(crate) fn invoke_ref(
+        &mut self,
+        head: EventHead,
+        (process, node, phase): (i64, Option<&Arc<str>>, &Arc<str>),
+        call: CallRef<'_>,
+    ) -> Result<(), Error> {
+        self.events.push_invoke(head, process, node, phase, call);
         self.pair_when_full()
     }
 
@@ -216,10 +228,16 @@ impl HistoryWriter {
         let CompleteEvent { op_id, seq, t_ns, completed, conn_cookie } = event;
         let head = EventHead { op_id, seq, t_ns, conn_cookie };
         match completed {
-            Completed::Ok(call) => self.events.push_ok(head, call),
+            Completed::Ok(call) => return self.complete_ok(head, CallRef::Call(call)),
             Completed::Fail { code, text } => self.events.push_error(head, true, code, text),
             Completed::Info { code, text } => self.events.push_error(head, false, code, text),
         }
+        self.pair_when_full()
+    }
+
+    /// [`HistoryWriter::complete`] of an `ok` for a call in either form.
+    pub(crate) fn complete_ok(&mut self, head: EventHead, call: CallRef<'_>) -> Result<(), Error> {
+        self.events.push_ok(head, call);
         self.pair_when_full()
     }
 
@@ -231,7 +249,7 @@ impl HistoryWriter {
         if self.events.len() == 0 {
             return Ok(());
         }
-        let batch = std::mem::take(&mut self.events).into_batch(&self.target)?;
+        let batch = self.events.take().into_batch(&self.target)?;
         let first = self.events_before;
         self.events_before += batch.num_rows() as u64;
         let events = EventReader::new(batch, &Arc::from(self.target.as_path()), first)?;

@@ -1,7 +1,8 @@
 //! From calls to columns.
 
 use super::codes::*;
-use super::growing::{IntLists, Ints, Labels, ListEnds, OptionalInts, Texts, bytes_array, ints_array};
+use super::flat::{CallRef, FlatMop, FlatMops};
+use super::growing::{IntLists, Ints, Labels, ListEnds, OptionalInts, Texts, bytes_array, ints_array, room_of};
 use super::reader::CallReader;
 use crate::schema::{balance_fields, list, mop_fields, record_fields};
 use arrow::array::{Array, ArrayRef, StructArray, new_null_array};
@@ -25,6 +26,20 @@ pub(super) struct MopColumns {
 }
 
 impl MopColumns {
+    fn room_of(before: &Self) -> Self {
+        Self {
+            f: room_of(&before.f),
+            key: OptionalInts::room_of(&before.key),
+            value: OptionalInts::room_of(&before.value),
+            list: IntLists::room_of(&before.list),
+            offset: OptionalInts::room_of(&before.offset),
+            record_ends: ListEnds::room_of(&before.record_ends),
+            record_key: room_of(&before.record_key),
+            record_offset: OptionalInts::room_of(&before.record_offset),
+            record_value: OptionalInts::room_of(&before.record_value),
+        }
+    }
+
     fn push(&mut self, mop: &Mop, told: bool) {
         let row = self.f.len();
         let f = match mop {
@@ -71,6 +86,32 @@ impl MopColumns {
             }
         };
         self.key.put(row, mop.key());
+        self.f.push(f);
+    }
+
+    #[inline]
+    fn push_flat(&mut self, mop: FlatMop, of: &FlatMops, told: bool) {
+        let row = self.f.len();
+        let f = match mop {
+            FlatMop::Append { value, .. } => {
+                self.value.put(row, Some(value));
+                MOP_APPEND
+            }
+            FlatMop::Write { value, .. } => {
+                self.value.put(row, Some(value));
+                MOP_WRITE
+            }
+            FlatMop::Read { value, .. } => {
+                self.value.put(row, value.flatten().filter(|_| told));
+                self.list.put(row, (told && value.is_none()).then_some(&[]));
+                MOP_READ
+            }
+            FlatMop::ReadList { list, .. } => {
+                self.list.put(row, list.map(|list| of.list(list)).filter(|_| told));
+                MOP_READ_LIST
+            }
+        };
+        self.key.put(row, Some(mop.key()));
         self.f.push(f);
     }
 
@@ -165,6 +206,25 @@ pub(crate) struct CallColumns {
 }
 
 impl CallColumns {
+    /// Empty columns with room for what those before held.
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self {
+            f: room_of(&before.f),
+            other_f: Texts::room_of(&before.other_f),
+            key: OptionalInts::room_of(&before.key),
+            value: OptionalInts::room_of(&before.value),
+            expected: OptionalInts::room_of(&before.expected),
+            elements: IntLists::room_of(&before.elements),
+            to_key: OptionalInts::room_of(&before.to_key),
+            balance_ends: ListEnds::room_of(&before.balance_ends),
+            account: room_of(&before.account),
+            balance: OptionalInts::room_of(&before.balance),
+            value_text: Texts::room_of(&before.value_text),
+            mop_ends: ListEnds::room_of(&before.mop_ends),
+            mops: MopColumns::room_of(&before.mops),
+        }
+    }
+
     /// Elements of lists and micro-operations: what makes rows large.
     pub(crate) fn elements(&self) -> usize {
         let mops = &self.mops;
@@ -175,6 +235,19 @@ impl CallColumns {
     /// A row without a call.
     pub(crate) fn push_none(&mut self) {
         self.f.push(F_NONE);
+    }
+
+    /// A call in either form; what its reads saw only if it is `told`.
+    pub(crate) fn push_ref(&mut self, call: CallRef<'_>, told: bool) {
+        match call {
+            CallRef::Call(call) => self.push(call, told),
+            CallRef::Txn(txn) => {
+                let (row, before) = (self.f.len(), self.mops.f.len());
+                txn.mops().iter().for_each(|mop| self.mops.push_flat(*mop, &txn.of, told));
+                self.mop_ends.put(row, before, self.mops.f.len());
+                self.f.push(F_TXN);
+            }
+        }
     }
 
     /// The call; what its reads saw only if it is `told`.

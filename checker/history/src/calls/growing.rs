@@ -13,6 +13,12 @@ use std::sync::Arc;
 /// Integers that are always there.
 pub(crate) type Ints = Vec<i64>;
 
+/// An empty column with room for what the one before it held, and some more: batches are much alike, and growing by
+/// doubling copies each of them once.
+pub(crate) fn room_of<T>(before: &[T]) -> Vec<T> {
+    Vec::with_capacity(before.len() + before.len() / 16)
+}
+
 pub(crate) fn ints_array(values: Ints) -> ArrayRef {
     Arc::new(Int64Array::new(ScalarBuffer::from(values), None))
 }
@@ -39,6 +45,10 @@ impl Default for Valid {
 }
 
 impl Valid {
+    fn room_of(before: &Self) -> Self {
+        Self { bits: BooleanBufferBuilder::new(before.len() + before.len() / 16), gaps: false }
+    }
+
     fn len(&self) -> usize {
         self.bits.len()
     }
@@ -69,6 +79,10 @@ pub(crate) struct OptionalInts {
 }
 
 impl OptionalInts {
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self { values: room_of(&before.values), valid: Valid::room_of(&before.valid) }
+    }
+
     /// The value of `row`, which must not be before a row that was put already; rows that are left out are null.
     #[inline]
     pub(crate) fn put(&mut self, row: usize, value: Option<i64>) {
@@ -120,6 +134,10 @@ pub(crate) struct ListEnds {
 }
 
 impl ListEnds {
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self { ends: room_of(&before.ends), valid: Valid::room_of(&before.valid) }
+    }
+
     /// The list of `row` ends where there are `items` in all.
     #[inline]
     pub(crate) fn put(&mut self, row: usize, items_before: usize, items: usize) {
@@ -154,6 +172,10 @@ pub(crate) struct IntLists {
 }
 
 impl IntLists {
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self { ends: ListEnds::room_of(&before.ends), items: room_of(&before.items) }
+    }
+
     #[inline]
     pub(crate) fn put(&mut self, row: usize, items: Option<&[i64]>) {
         if let Some(items) = items {
@@ -185,6 +207,10 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self { ends: room_of(&before.ends), bytes: room_of(&before.bytes), valid: Valid::room_of(&before.valid) }
+    }
+
     pub(crate) fn put(&mut self, row: usize, text: Option<&str>) {
         if let Some(text) = text {
             if self.ends.len() < row {
@@ -217,6 +243,11 @@ pub(crate) struct Labels {
 
 impl Labels {
     const NULL: u32 = u32::MAX;
+
+    /// An empty column with room for as many rows; it knows no words.
+    pub(crate) fn room_of(before: &Self) -> Self {
+        Self { words: Vec::new(), places: room_of(&before.places) }
+    }
 
     /// A column that knows these words already, at their places.
     pub(crate) fn with_words(words: &[&str]) -> Self {

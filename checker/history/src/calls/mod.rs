@@ -14,10 +14,12 @@
 
 mod builder;
 mod codes;
+mod flat;
 mod growing;
 mod reader;
 
 pub(crate) use builder::{CallArrays, CallColumns};
 pub(crate) use codes::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, mop_code};
-pub(crate) use growing::{Ints, Labels, OptionalInts, Texts, bytes_array, dictionary, ints_array};
+pub(crate) use flat::{CallRef, FlatMop, FlatMops, FlatTxn};
+pub(crate) use growing::{Ints, Labels, OptionalInts, Texts, bytes_array, dictionary, ints_array, room_of};
 pub(crate) use reader::CallReader;

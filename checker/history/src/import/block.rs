@@ -7,7 +7,9 @@ use super::reader::{Form, Notation, Reader, SyntaxError};
 use super::records::{event_of, event_of_log_line};
 use super::shape::{Shape, mops_of};
 use super::text::Records;
+use crate::calls::FlatMops;
 use fissure_checker::Names;
+use std::ops::Range;
 
 /// Bytes of a text.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Rules {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Item {
     Event(RawEvent),
+    /// An event without its value, which is this range of [`Parsed::flat`].
+    Txn(RawEvent, Range<u32>),
     Mistake(Mistake),
 }
 
@@ -43,6 +47,8 @@ pub(crate) enum Item {
 pub(crate) struct Parsed {
     pub(crate) block: Block,
     pub(crate) items: Vec<Item>,
+    /// Transactions of the usual form.
+    pub(crate) flat: FlatMops,
     /// What the numbers in the calls of the items stand for.
     pub(crate) names: Names,
     /// Bytes of whole records; what follows them needs the next block.
@@ -58,6 +64,7 @@ pub(crate) fn parse(block: Block, rules: &Rules) -> Parsed {
     let mut parsed = Parsed {
         items: Vec::with_capacity(block.bytes.len() / 128),
         block,
+        flat: FlatMops::default(),
         names: Names::default(),
         consumed: 0,
         closed: false,
@@ -80,7 +87,6 @@ impl Parsed {
 
     fn maps(&mut self, bytes: &[u8], notation: Notation, rules: &Rules) {
         let mut reader = Reader::new(bytes, notation);
-        let mut scratch = fast::Scratch::default();
         loop {
             let blank = reader.at;
             let start = reader.skip_blank();
@@ -93,9 +99,9 @@ impl Parsed {
             self.consumed = start;
             if let (Some(shape), true) = (&rules.shape, rules.fast) {
                 let base = self.block.offset;
-                let read = fast::event(bytes, start, base, notation, shape, &mut self.names, &mut scratch);
-                if let Some((event, end)) = read {
-                    self.items.push(Item::Event(event));
+                let read = fast::event((bytes, start, base), notation, shape, &mut self.names, &mut self.flat);
+                if let Some((item, end)) = read {
+                    self.items.push(item);
                     (reader.at, self.consumed) = (end, end);
                     continue;
                 }

@@ -6,6 +6,7 @@
 use super::edn::Edn;
 use super::shape::Shape;
 use super::values;
+use crate::calls::{CallRef, FlatTxn};
 use fissure_checker::{Call, Names};
 use std::sync::Arc;
 
@@ -102,16 +103,43 @@ impl PartialEq for Function {
 pub(crate) enum RawValue {
     /// Understood already. What a read saw is in it only if the event is `ok`.
     Call(Call),
+    /// The same for a transaction.
+    Txn(FlatTxn),
     /// As it was written.
     Edn(Edn),
 }
 
 impl RawValue {
     /// The call that this value of the function `f` makes; what reads saw is taken only if it was `told`.
-    pub(crate) fn into_call(self, f: Option<&str>, told: bool, shape: &Shape, names: &mut Names) -> Call {
+    pub(crate) fn into_call(self, f: Option<&str>, told: bool, shape: &Shape, names: &mut Names) -> EventCall {
         match self {
-            RawValue::Call(call) => call,
-            RawValue::Edn(value) => values::call(f, &value, told, shape, names),
+            RawValue::Call(call) => EventCall::Call(call),
+            RawValue::Txn(txn) => EventCall::Txn(txn),
+            RawValue::Edn(value) => EventCall::Call(values::call(f, &value, told, shape, names)),
+        }
+    }
+}
+
+/// The call of an event, in either form.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum EventCall {
+    Call(Call),
+    Txn(FlatTxn),
+}
+
+impl EventCall {
+    /// The call as a tree.
+    pub(crate) fn into_call(self) -> Call {
+        match self {
+            EventCall::Call(call) => call,
+            EventCall::Txn(txn) => txn.call(),
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> CallRef<'_> {
+        match self {
+            EventCall::Call(call) => CallRef::Call(call),
+            EventCall::Txn(txn) => CallRef::Txn(txn),
         }
     }
 }

@@ -5,42 +5,65 @@
 //! answer is then `None`. Invariant: what is `Some` is what the general reader makes of the same bytes; a property test
 //! compares the two.
 
+use super::block::Item;
 use super::edn::Edn;
 use super::event::{Function, Kind, Process, RawEvent, RawValue, problem};
 use super::reader::{Form, Notation, Reader, is_delimiter};
 use super::shape::Shape;
-use fissure_checker::{Call, Mop, Names};
+use crate::calls::{FlatMop, FlatMops};
+use fissure_checker::Names;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a record of the usual form is printed with.
 const TAG: &[u8] = b"#jepsen.history.Op";
 
-/// Reads integers of lists here first, so that each list is allocated once with the right size.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    ints: Vec<i64>,
-    mops: Vec<Mop>,
-}
+/// The bytes of which plain words are made.
+static IN_WORDS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'?' | b'!');
+        byte += 1;
+    }
+    table
+};
 
 /// The event of the record that begins at `start`, and where it ends. `base` is the offset of the bytes in the file.
+/// Transactions go to `flat`; nothing is left there if the answer is `None`.
 pub(crate) fn event(
+    (bytes, start, base): (&[u8], usize, u64),
+    notation: Notation,
+    shape: &Shape,
+    names: &mut Names,
+    flat: &mut FlatMops,
+) -> Option<(Item, usize)> {
+    let mark = flat.mark();
+    let read = read(bytes, start, base, notation, shape, names, flat);
+    if read.is_none() {
+        flat.cut(mark);
+    }
+    read
+}
+
+fn read(
     bytes: &[u8],
     start: usize,
     base: u64,
     notation: Notation,
     shape: &Shape,
     names: &mut Names,
-    scratch: &mut Scratch,
-) -> Option<(RawEvent, usize)> {
+    flat: &mut FlatMops,
+) -> Option<(Item, usize)> {
     let mut cursor = Cursor { bytes, at: start, notation };
     if bytes[start..].starts_with(TAG) {
         cursor.at += TAG.len();
         cursor.blank();
     }
     cursor.expect(b'{')?;
-    let fields = Fields::read(&mut cursor, shape, scratch)?;
-    let event = fields.event(base + start as u64, shape, names)?;
-    Some((event, cursor.at))
+    let fields = Fields::read(&mut cursor, shape, flat)?;
+    let item = fields.item(base + start as u64, shape, names)?;
+    Some((item, cursor.at))
 }
 
 /// Fields of a record, as far as they were read.
@@ -58,12 +81,12 @@ struct Fields {
 
 /// A value, understood or not.
 enum Value {
-    Txn(Vec<Mop>),
+    Txn(Range<u32>),
     Edn(Edn),
 }
 
 impl Fields {
-    fn read(cursor: &mut Cursor<'_>, shape: &Shape, scratch: &mut Scratch) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_>, shape: &Shape, flat: &mut FlatMops) -> Option<Self> {
         let mut fields = Self::default();
         // Where the value is, if it stood before the type.
         let mut value_at = None;
@@ -91,7 +114,7 @@ impl Fields {
                 b"value" => {
                     fields.once(8)?;
                     match fields.kind {
-                        Some(kind) => fields.value = Some(cursor.value(kind, shape, scratch)?),
+                        Some(kind) => fields.value = Some(cursor.value(kind, shape, flat)?),
                         None => {
                             value_at = Some(cursor.at);
                             cursor.skip()?;
@@ -115,7 +138,7 @@ impl Fields {
         }
         if let (Some(at), Some(kind)) = (value_at, fields.kind) {
             let mut cursor = Cursor { bytes: cursor.bytes, at, notation: cursor.notation };
-            fields.value = Some(cursor.value(kind, shape, scratch)?);
+            fields.value = Some(cursor.value(kind, shape, flat)?);
         }
         Some(fields)
     }
@@ -127,12 +150,16 @@ impl Fields {
         first.then_some(())
     }
 
-    fn event(self, offset: u64, shape: &Shape, names: &mut Names) -> Option<RawEvent> {
+    fn item(self, offset: u64, shape: &Shape, names: &mut Names) -> Option<Item> {
         let (kind, process) = (self.kind?, Process::Number(self.process?));
         let f = self.f;
+        let (mut txn, nothing) = (None, RawValue::Edn(Edn::Nil));
         let value = match self.value.unwrap_or(Value::Edn(Edn::Nil)) {
-            Value::Txn(mops) => RawValue::Call(Call::Txn(mops)),
-            Value::Edn(_) if matches!(kind, Kind::Fail | Kind::Info) => RawValue::Edn(Edn::Nil),
+            Value::Txn(range) => {
+                txn = Some(range);
+                nothing
+            }
+            Value::Edn(_) if matches!(kind, Kind::Fail | Kind::Info) => nothing,
             Value::Edn(value) => {
                 // Without a function it is open what is meant.
                 let name = f.as_ref()?.name();
@@ -141,7 +168,11 @@ impl Fields {
         };
         let (error_code, error_text) = self.error.as_ref().map_or((None, None), problem);
         let (time_ns, node) = (self.time_ns, self.node);
-        Some(RawEvent { offset, kind, process, f, value, time_ns, node, error_code, error_text })
+        let event = RawEvent { offset, kind, process, f, value, time_ns, node, error_code, error_text };
+        Some(match txn {
+            Some(range) => Item::Txn(event, range),
+            None => Item::Event(event),
+        })
     }
 }
 
@@ -188,8 +219,7 @@ impl<'a> Cursor<'a> {
         self.expect(if json { b'"' } else { b':' })?;
         let bytes: &'a [u8] = self.bytes;
         let rest = &bytes[self.at..];
-        let plain = |byte: &u8| !matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'?' | b'!');
-        let length = rest.iter().position(plain)?;
+        let length = rest.iter().position(|byte| !IN_WORDS[usize::from(*byte)])?;
         self.at += length;
         if json {
             self.expect(b'"')?;
@@ -243,12 +273,14 @@ impl<'a> Cursor<'a> {
         self.int().map(|_| ()).or_else(|| self.nil()).or_else(|| self.general().map(|_| ()))
     }
 
-    fn value(&mut self, kind: Kind, shape: &Shape, scratch: &mut Scratch) -> Option<Value> {
+    fn value(&mut self, kind: Kind, shape: &Shape, flat: &mut FlatMops) -> Option<Value> {
         let start = self.at;
         if self.peek()? == b'[' && !matches!(kind, Kind::Fail | Kind::Info) {
-            if let Some(()) = self.mops(kind == Kind::Ok, shape, scratch) {
-                return Some(Value::Txn(scratch.mops.drain(..).collect()));
+            let mark = flat.mark();
+            if let Some(()) = self.mops(kind == Kind::Ok, shape, flat) {
+                return flat.since(mark).map(Value::Txn);
             }
+            flat.cut(mark);
             self.at = start;
         }
         if matches!(kind, Kind::Fail | Kind::Info) {
@@ -287,12 +319,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// The micro-operations of a transaction.
-    fn mops(&mut self, told: bool, shape: &Shape, scratch: &mut Scratch) -> Option<()> {
-        scratch.mops.clear();
+    fn mops(&mut self, told: bool, shape: &Shape, flat: &mut FlatMops) -> Option<()> {
         self.expect(b'[')?;
+        let mut is_first = true;
         loop {
             self.blank();
-            if self.peek()? == b']' && !scratch.mops.is_empty() {
+            if self.peek()? == b']' && !is_first {
                 self.at += 1;
                 return Some(());
             }
@@ -303,54 +335,66 @@ impl<'a> Cursor<'a> {
             let key = self.int()?;
             self.blank();
             let mop = match f {
-                b"append" => Mop::Append { key, value: self.int()? },
-                b"w" => Mop::Write { key, value: self.int()? },
-                b"r" => self.read(key, told, shape, &mut scratch.ints)?,
+                b"append" => FlatMop::Append { key, value: self.int()? },
+                b"w" => FlatMop::Write { key, value: self.int()? },
+                b"r" => self.read(key, told, shape, flat)?,
                 _ => return None,
             };
             self.blank();
             self.expect(b']')?;
-            scratch.mops.push(mop);
+            flat.push(mop);
+            is_first = false;
         }
     }
 
     #[inline]
-    fn read(&mut self, key: i64, told: bool, shape: &Shape, ints: &mut Vec<i64>) -> Option<Mop> {
+    fn read(&mut self, key: i64, told: bool, shape: &Shape, flat: &mut FlatMops) -> Option<FlatMop> {
+        let mark = flat.mark();
         if self.peek()? == b'[' {
             self.at += 1;
-            ints.clear();
             loop {
                 self.blank();
                 if self.peek()? == b']' {
                     self.at += 1;
-                    return Some(Mop::ReadList { key, list: told.then(|| ints.as_slice().to_vec()) });
+                    let list = if told { Some(flat.list_since(mark)?) } else { None };
+                    return Some(FlatMop::ReadList { key, list });
                 }
-                ints.push(self.int()?);
+                flat.push_item(self.int()?);
             }
         }
         if self.nil().is_none() {
             let value = self.int()?;
-            return Some(Mop::Read { key, value: told.then_some(Some(value)) });
+            return Some(FlatMop::Read { key, value: told.then_some(Some(value)) });
         }
         if shape.lists {
-            return Some(Mop::ReadList { key, list: told.then(Vec::new) });
+            let list = if told { Some(flat.list_since(mark)?) } else { None };
+            return Some(FlatMop::ReadList { key, list });
         }
         let never_written = told && shape.nil_reads == super::NilReads::NeverWritten;
-        Some(Mop::Read { key, value: never_written.then_some(None) })
+        Some(FlatMop::Read { key, value: never_written.then_some(None) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Block, Item, Rules, parse};
+    use super::super::block::{Block, Rules, parse};
     use super::super::shape::ReadsOf;
     use super::super::text::Records;
     use super::*;
+    use crate::calls::FlatTxn;
     use proptest::prelude::*;
 
     fn read(bytes: &[u8], rules: &Rules) -> (Vec<Item>, Names, usize, bool) {
-        let parsed = parse(Block { offset: 7, bytes: bytes.to_vec(), last: false }, rules);
-        (parsed.items, parsed.names, parsed.consumed, parsed.closed)
+        let mut parsed = parse(Block { offset: 7, bytes: bytes.to_vec(), last: false }, rules);
+        let flat = Arc::new(std::mem::take(&mut parsed.flat));
+        let as_tree = |item| match item {
+            Item::Txn(event, range) => {
+                let call = FlatTxn { of: flat.clone(), range }.call();
+                Item::Event(RawEvent { value: RawValue::Call(call), ..event })
+            }
+            other => other,
+        };
+        (parsed.items.into_iter().map(as_tree).collect(), parsed.names, parsed.consumed, parsed.closed)
     }
 
     /// Both ways give the same events, names and mistakes.
@@ -380,10 +424,10 @@ mod tests {
     #[test]
     fn records_of_the_usual_form_take_the_fast_way() {
         for (bytes, notation, count) in [(EDN, Notation::Edn, 7), (JSON, Notation::Json, 3)] {
-            let (shape, mut names, mut scratch) =
-                (Shape { lists: true, ..Shape::default() }, Names::default(), Scratch::default());
+            let (shape, mut names, mut flat) =
+                (Shape { lists: true, ..Shape::default() }, Names::default(), FlatMops::default());
             let (mut at, mut events) = (0, 0);
-            while let Some((_, end)) = event(bytes, at, 0, notation, &shape, &mut names, &mut scratch) {
+            while let Some((_, end)) = event((bytes, at, 0), notation, &shape, &mut names, &mut flat) {
                 (at, events) = (end, events + 1);
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'{' | b'#')).unwrap_or(bytes.len() - at);
             }

@@ -4,9 +4,10 @@
 //! gets none, so that a history is numbered the same with and without it. Memory is bounded by the operations in
 //! flight and the number of processes.
 
-use super::event::{Character, Function, Kind, Mistake, Process, RawEvent, RawValue};
+use super::event::{Character, EventCall, Function, Kind, Mistake, Process, RawEvent, RawValue};
 use super::nemesis::Nemesis;
 use super::shape::Shape;
+use crate::calls::FlatMop;
 use crate::error::Error;
 use fissure_checker::{Call, Mop, Names, Outcome};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -25,7 +26,7 @@ pub(crate) struct Invocation {
     pub(crate) t_ns: i64,
     pub(crate) process: i64,
     pub(crate) node: Option<Arc<str>>,
-    pub(crate) call: Call,
+    pub(crate) call: EventCall,
 }
 
 /// An operation ends.
@@ -37,7 +38,7 @@ pub(crate) struct Completion {
     pub(crate) t_ns: i64,
     pub(crate) outcome: Outcome,
     /// The call with what it was told; `None`: nothing is known but what was asked.
-    pub(crate) call: Option<Call>,
+    pub(crate) call: Option<EventCall>,
     pub(crate) error_code: Option<Arc<str>>,
     pub(crate) error_text: Option<Arc<str>>,
 }
@@ -58,7 +59,7 @@ struct Open {
     op: u64,
     f: Option<Function>,
     /// What was asked, where completions must be told apart by it.
-    call: Option<Call>,
+    call: Option<EventCall>,
 }
 
 /// A process of the file.
@@ -293,7 +294,7 @@ impl<'a> Merge<'a> {
         client.open = Some(Open { op: self.ops, f, call: nameless });
         let process = client.number;
         let t_ns = self.time(&event);
-        if let Call::Other(other) = &call {
+        if let EventCall::Call(Call::Other(other)) = &call {
             *self.not_understood.entry(other.f.clone()).or_default() += 1;
         }
         let invocation = Invocation { op: self.ops, seq: self.next_seq(), t_ns, process, node: event.node, call };
@@ -302,18 +303,33 @@ impl<'a> Merge<'a> {
     }
 
     /// Lists and registers in one file cannot be understood: it is open which of them a read of nil read.
-    fn check_family(&mut self, event: &RawEvent, call: &Call) -> Result<(), Refused> {
-        let Call::Txn(mops) = call else { return Ok(()) };
-        for mop in mops {
-            match mop {
-                Mop::Append { .. } => self.lists = true,
-                Mop::Write { .. } => self.registers = true,
-                _ => continue,
-            }
+    fn check_family(&mut self, event: &RawEvent, call: &EventCall) -> Result<(), Refused> {
+        let list_of = |mop: &Mop| match mop {
+            Mop::Append { .. } => Some(true),
+            Mop::Write { .. } => Some(false),
+            _ => None,
+        };
+        let list_of_flat = |mop: &FlatMop| match mop {
+            FlatMop::Append { .. } => Some(true),
+            FlatMop::Write { .. } => Some(false),
+            FlatMop::Read { .. } | FlatMop::ReadList { .. } => None,
+        };
+        match call {
+            EventCall::Call(Call::Txn(mops)) => self.check_families(event, mops.iter().filter_map(list_of)),
+            EventCall::Txn(txn) => self.check_families(event, txn.mops().iter().filter_map(list_of_flat)),
+            EventCall::Call(_) => Ok(()),
+        }
+    }
+
+    /// For each write of a transaction, whether it is one to a list.
+    fn check_families(&mut self, event: &RawEvent, writes: impl Iterator<Item = bool>) -> Result<(), Refused> {
+        for is_list in writes {
+            self.lists |= is_list;
+            self.registers |= !is_list;
             if self.lists && self.registers {
                 // The family that came first goes on.
-                self.lists = !matches!(mop, Mop::Append { .. });
-                self.registers = !self.lists;
+                self.lists = !is_list;
+                self.registers = is_list;
                 let detail = "found transactions over lists and over registers in one file, expected either: \
                               check them apart";
                 return refuse(event, detail);

@@ -137,6 +137,7 @@ fn value_text(value: &RawValue) -> String {
     match value {
         RawValue::Edn(value) => value.to_string(),
         RawValue::Call(call) => call.f().to_owned(),
+        RawValue::Txn(_) => "txn".to_owned(),
     }
 }
 

@@ -45,7 +45,17 @@ pub(crate) enum Form {
 /// Whether a byte ends a token.
 #[inline]
 pub(crate) fn is_delimiter(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"')
+    static DELIMITERS: [bool; 256] = {
+        let mut table = [false; 256];
+        let delimiters = b" \t\n\r\x0c,;()[]{}\"";
+        let mut at = 0;
+        while at < delimiters.len() {
+            table[delimiters[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    DELIMITERS[usize::from(byte)]
 }
 
 impl<'a> Reader<'a> {

@@ -1,9 +1,10 @@
 //! Where the operations of an import go: into memory, or to files.
 
-use super::event::Character;
+use super::event::{Character, EventCall};
 use super::merge::{Completion, Invocation, Sink};
 use crate::error::Error;
-use crate::journal::{CompleteEvent, Completed, InvokeEvent};
+use crate::journal::events::EventHead;
+use crate::journal::{CompleteEvent, Completed};
 use crate::writer::HistoryWriter;
 use fissure_checker::{Call, Operation, Outcome};
 use rustc_hash::FxHashSet;
@@ -21,7 +22,7 @@ impl Sink for Memory {
             op_id: invocation.op,
             process: invocation.process,
             node: invocation.node,
-            call: invocation.call,
+            call: invocation.call.into_call(),
             invoke_seq: invocation.seq,
             complete_seq: None,
             invoke_ns: invocation.t_ns,
@@ -43,7 +44,7 @@ impl Sink for Memory {
             op.error_code = completion.error_code;
             op.error_text = completion.error_text;
             if let Some(call) = completion.call {
-                op.call = call;
+                op.call = call.into_call();
             }
         }
         Ok(())
@@ -69,19 +70,21 @@ impl Sink for Files<'_> {
 
     fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
         let Invocation { op, seq, t_ns, process, node, call } = invocation;
-        let (node, phase, call, conn_cookie) = (node.as_ref(), &self.phase, &call, None);
-        self.writer.invoke(InvokeEvent { op_id: op, process, node, phase, call, seq, t_ns, conn_cookie })
+        let head = EventHead { op_id: op, seq, t_ns, conn_cookie: None };
+        self.writer.invoke_ref(head, (process, node.as_ref(), &self.phase), call.as_ref())
     }
 
     fn complete(&mut self, completion: Completion) -> Result<(), Error> {
+        let Completion { op, seq, t_ns, .. } = completion;
         let code = completion.error_code.as_deref().unwrap_or_default();
         let text = completion.error_text.as_deref().unwrap_or_default();
         let completed = match (completion.outcome, &completion.call) {
-            (Outcome::Ok, Some(call)) => Completed::Ok(call),
+            (Outcome::Ok, Some(call)) => {
+                return self.writer.complete_ok(EventHead { op_id: op, seq, t_ns, conn_cookie: None }, call.as_ref());
+            }
             (Outcome::Fail, _) => Completed::Fail { code, text },
             (Outcome::Info | Outcome::Ok, _) => Completed::Info { code, text },
         };
-        let Completion { op, seq, t_ns, .. } = completion;
         self.writer.complete(CompleteEvent { op_id: op, seq, t_ns, completed, conn_cookie: None })
     }
 }
@@ -102,7 +105,8 @@ impl Keys {
 
 impl Sink for Keys {
     fn invoke(&mut self, invocation: Invocation) -> Result<(), Error> {
-        if let Call::Read { key, .. } | Call::Write { key, .. } | Call::Cas { key, .. } = invocation.call {
+        let EventCall::Call(call) = invocation.call else { return Ok(()) };
+        if let Call::Read { key, .. } | Call::Write { key, .. } | Call::Cas { key, .. } = call {
             self.keys.insert(key);
         }
         Ok(())
@@ -124,6 +128,7 @@ pub(crate) fn with_initial(
     for (index, key) in keys.iter().enumerate() {
         let (op, seq) = (index as u64, index as u64 * 2);
         let call = Call::Write { key: *key, value };
+        let call = EventCall::Call(call);
         sink.invoke(Invocation { op, seq, t_ns, process, node: None, call: call.clone() })?;
         let (outcome, call) = (Outcome::Ok, Some(call));
         let (error_code, error_text) = (None, None);

@@ -12,11 +12,13 @@ use super::input::Input;
 use super::reader::Notation;
 use super::renumber::renumber;
 use super::shape::Shape;
+use crate::calls::{FlatMops, FlatTxn};
 use crate::error::Error;
 use fissure_checker::Names;
 use fissure_checker::names::NAMES_FIRST;
 use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 /// Bytes of a block.
@@ -47,6 +49,8 @@ pub(crate) struct TextSource {
     in_flight: VecDeque<usize>,
     next_worker: usize,
     items: std::vec::IntoIter<Item>,
+    /// The transactions of these items.
+    flat: Arc<FlatMops>,
     /// For each name of the block, its number in the history.
     numbers: Vec<i64>,
     /// What remains of a block that ended within a record, and where it begins.
@@ -117,6 +121,7 @@ impl TextSource {
             in_flight: VecDeque::new(),
             next_worker: 0,
             items: Vec::new().into_iter(),
+            flat: Arc::default(),
             numbers: Vec::new(),
             rest: None,
             record_bytes_max,
@@ -204,11 +209,16 @@ impl TextSource {
             self.rest =
                 Some((parsed.block.offset + parsed.consumed as u64, parsed.block.bytes.split_off(parsed.consumed)));
         }
+        // One that grew for a long record is let go.
+        if parsed.block.bytes.capacity() <= 2 * self.blocks.block_bytes {
+            self.blocks.spare = parsed.block.bytes;
+        }
         self.closed = parsed.closed;
         self.numbers.clear();
         self.numbers.extend(parsed.names.iter().map(|(_, text)| names.number(text)));
         self.other_lines += parsed.other_lines;
         self.items = parsed.items.into_iter();
+        self.flat = Arc::new(parsed.flat);
         Ok(true)
     }
 }
@@ -217,6 +227,10 @@ impl EventSource for TextSource {
     fn next_event(&mut self, names: &mut Names) -> Result<Option<RawEvent>, SourceError> {
         loop {
             match self.items.next() {
+                Some(Item::Txn(mut event, range)) => {
+                    event.value = RawValue::Txn(FlatTxn { of: self.flat.clone(), range });
+                    return Ok(Some(event));
+                }
                 Some(Item::Event(mut event)) => {
                     if let (RawValue::Call(call), false) = (&mut event.value, self.numbers.is_empty()) {
                         renumber(call, &mut |number| {
@@ -254,13 +268,16 @@ struct Blocks {
     offset: u64,
     ended: bool,
     finished: bool,
+    /// Memory of a block that was read.
+    spare: Vec<u8>,
 }
 
 impl Blocks {
     fn new(input: &Input, block_bytes: usize) -> Result<Self, Error> {
         let reader = input.open_text()?;
         let input = input.clone();
-        Ok(Self { reader, input, block_bytes, pending: Vec::new(), offset: 0, ended: false, finished: false })
+        let (pending, spare) = (Vec::new(), Vec::new());
+        Ok(Self { reader, input, block_bytes, pending, offset: 0, ended: false, finished: false, spare })
     }
 
     fn fill(&mut self) -> Result<(), Error> {
@@ -305,7 +322,9 @@ impl Blocks {
         self.fill()?;
         self.finished = self.ended;
         let end = if self.ended { self.pending.len() } else { cut(&self.pending) };
-        let mut bytes = Vec::with_capacity(self.block_bytes.max(self.pending.len()));
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.reserve(self.block_bytes.max(self.pending.len() - end));
         bytes.extend_from_slice(&self.pending[end..]);
         std::mem::swap(&mut bytes, &mut self.pending);
         bytes.truncate(end);
@@ -367,6 +386,9 @@ INFO  jepsen.util - 1\t:info\t:cas\t:timed-out
         loop {
             match source.next_event(&mut names) {
                 Ok(Some(mut event)) => {
+                    if let RawValue::Txn(txn) = &event.value {
+                        event.value = RawValue::Call(txn.call());
+                    }
                     // Numbers depend on what else is in the block; what they stand for does not.
                     if let RawValue::Call(call) = &mut event.value {
                         let mut texts = Vec::new();

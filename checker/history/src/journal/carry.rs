@@ -3,6 +3,7 @@
 use super::events::{EventBuffer, EventHead, EventReader};
 use super::frames::{FrameReader, FrameWriter};
 use super::packed;
+use crate::calls::CallRef;
 use crate::columns::{Interner, TableRow};
 use crate::error::Error;
 use crate::pairing::{Pairing, PairingState};
@@ -23,7 +24,7 @@ pub(crate) fn write_ops(path: &Path, pairing: &Pairing) -> Result<PairingState, 
     for (op_id, row) in pairing.open_ops() {
         let op = &row.op;
         let head = EventHead { op_id, seq: op.invoke_seq, t_ns: op.invoke_ns, conn_cookie: op.conn_cookie };
-        buffer.push_invoke(head, op.process, op.node.as_ref(), &row.phase, &op.call);
+        buffer.push_invoke(head, op.process, op.node.as_ref(), &row.phase, CallRef::Call(&op.call));
         state.open.push(op.op_id);
     }
     let mut frames = FrameWriter::create(path, &packed::schema())?;

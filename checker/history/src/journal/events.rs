@@ -4,14 +4,16 @@
 //! of pushes and no allocation of its own. Turning them into Arrow arrays happens in the writer thread and copies
 //! nothing but the strings.
 
-use crate::calls::{CallArrays, CallColumns, CallReader, Ints, Labels, OptionalInts, Texts, bytes_array, ints_array};
+use crate::calls::{
+    CallArrays, CallColumns, CallReader, CallRef, Ints, Labels, OptionalInts, Texts, bytes_array, ints_array, room_of,
+};
 use crate::columns::{Columns, Interner, check_version, cookie_to_int, optional_int, optional_text};
 use crate::error::Error;
 use crate::rows::OpRow;
 use crate::schema::{int, list, mop_fields, optional, text, value_fields, with_version};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, SchemaRef, UInt8Type};
-use fissure_checker::{Call, Operation, Outcome};
+use fissure_checker::{Operation, Outcome};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -78,6 +80,24 @@ pub(crate) struct EventHead {
 }
 
 impl EventBuffer {
+    /// The events, and room for as many in their place.
+    pub(crate) fn take(&mut self) -> Self {
+        let room = Self {
+            kind: room_of(&self.kind),
+            op_id: room_of(&self.op_id),
+            seq: room_of(&self.seq),
+            t_ns: room_of(&self.t_ns),
+            process: room_of(&self.process),
+            node: Labels::room_of(&self.node),
+            phase: Labels::room_of(&self.phase),
+            calls: CallColumns::room_of(&self.calls),
+            error_code: Texts::room_of(&self.error_code),
+            error_text: Texts::room_of(&self.error_text),
+            conn_cookie: OptionalInts::room_of(&self.conn_cookie),
+        };
+        std::mem::replace(self, room)
+    }
+
     /// Number of events.
     pub(crate) fn len(&self) -> usize {
         self.kind.len()
@@ -102,13 +122,13 @@ impl EventBuffer {
         process: i64,
         node: Option<&Arc<str>>,
         phase: &Arc<str>,
-        call: &Call,
+        call: CallRef<'_>,
     ) {
         self.push_head(KIND_INVOKE, head);
         self.process.push(process);
         self.node.push(node);
         self.phase.push(Some(phase));
-        self.calls.push(call, false);
+        self.calls.push_ref(call, false);
     }
 
     fn push_completion(&mut self, kind: u8, head: EventHead) {
@@ -118,9 +138,9 @@ impl EventBuffer {
         self.phase.push(None);
     }
 
-    pub(crate) fn push_ok(&mut self, head: EventHead, call: &Call) {
+    pub(crate) fn push_ok(&mut self, head: EventHead, call: CallRef<'_>) {
         self.push_completion(KIND_OK, head);
-        self.calls.push(call, true);
+        self.calls.push_ref(call, true);
     }
 
     pub(crate) fn push_error(&mut self, head: EventHead, certain: bool, code: &str, text: &str) {

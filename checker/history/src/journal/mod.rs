@@ -23,6 +23,7 @@ pub use frames::TornTail;
 pub use recorded::{CompleteEvent, Completed, InvokeEvent, RecordError};
 pub use writer::SegmentLimits;
 
+use crate::calls::CallRef;
 use crate::error::Error;
 use crate::roll::Roller;
 use crate::rows::{ClockRow, ConnectionRow, FaultRow, InjectionRow, NameRow, NodeRow};
@@ -322,7 +323,13 @@ impl Recorder {
         let had_batch = state.pending.holds(1);
         state.last_seq = Some(event.seq);
         let InvokeEvent { op_id, process, node, phase, call, seq, t_ns, conn_cookie } = event;
-        state.pending.events.push_invoke(EventHead { op_id, seq, t_ns, conn_cookie }, process, node, phase, call);
+        state.pending.events.push_invoke(
+            EventHead { op_id, seq, t_ns, conn_cookie },
+            process,
+            node,
+            phase,
+            CallRef::Call(call),
+        );
         self.pushed(state, had_batch);
         Ok(())
     }
@@ -344,7 +351,7 @@ impl Recorder {
         state.last_seq = Some(seq);
         let head = EventHead { op_id, seq, t_ns, conn_cookie };
         match completed {
-            Completed::Ok(call) => state.pending.events.push_ok(head, call),
+            Completed::Ok(call) => state.pending.events.push_ok(head, CallRef::Call(call)),
             Completed::Fail { code, text } => state.pending.events.push_error(head, true, code, text),
             Completed::Info { code, text } => state.pending.events.push_error(head, false, code, text),
         }
