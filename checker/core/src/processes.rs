@@ -15,6 +15,7 @@ pub(crate) struct Processes {
 
 impl Processes {
     /// The number of a process; that of a new one is how many there were. O(1).
+    #[inline]
     pub(crate) fn number(&mut self, process: i64) -> u32 {
         let place = process.cast_unsigned() as usize % RECENT;
         if let Some((known, number)) = self.recent.get(place)
@@ -22,6 +23,10 @@ impl Processes {
         {
             return *number;
         }
+        self.look_up(process, place)
+    }
+
+    fn look_up(&mut self, process: i64, place: usize) -> u32 {
         let next = self.numbers.len() as u32;
         let number = *self.numbers.entry(process).or_insert(next);
         // Whatever stands in the first places before anything was met there is the first process.

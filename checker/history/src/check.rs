@@ -98,14 +98,15 @@ impl Candidates {
 
     /// The next transaction; false once nobody is left who understands them all. One that does nothing is anybody's.
     fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) -> bool {
-        let (of_lists, of_registers) = (mops.iter().all(MopRef::is_of_list), mops.iter().all(MopRef::is_of_register));
+        let of_lists = || mops.iter().all(MopRef::is_of_list);
+        let of_registers = || mops.iter().all(MopRef::is_of_register);
         let (for_lists, for_registers) = match self.others {
             Others::Refuse => {
-                self.lists.take_if(|_| !of_lists);
-                self.registers.take_if(|_| !of_registers);
+                self.lists.take_if(|_| !of_lists());
+                self.registers.take_if(|_| !of_registers());
                 (true, true)
             }
-            Others::PassOver => (mops.is_empty() || !of_registers, mops.is_empty() || !of_lists),
+            Others::PassOver => (mops.is_empty() || !of_registers(), mops.is_empty() || !of_lists()),
         };
         if let Some(lists) = self.lists.as_mut().filter(|_| for_lists) {
             lists.push(row, mops);

@@ -116,7 +116,8 @@ fn properties(table: Table) -> WriterProperties {
         } else if leaf == LIST_ITEMS {
             builder = builder
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+                // Whether there are any lists is all that matters.
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         } else {
             // What a dictionary that has become too large is left for.

@@ -4,11 +4,12 @@
 //! as [`crate::read_history`] does.
 
 use crate::calls::{F_TXN, MOP_APPEND, MOP_READ, MOP_READ_LIST, MOP_WRITE, f_code, mop_code};
-use crate::columns::{Columns, check_version, conform, optional_int};
+use crate::columns::{Columns, check_version, conform};
 use crate::error::Error;
 use crate::parquet_file::{self, RowGroup};
 use crate::schema::txn_fields;
 use arrow::array::{Array, AsArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
 use fissure_checker::{MopRef, Outcome, TxnRow};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ pub(crate) struct TxnBatch {
     mop_value: Int64Array,
     lists: ListArray,
     elements: Int64Array,
+    keys: Present,
+    values: Present,
+    listed: Present,
 }
 
 impl TxnBatch {
@@ -76,6 +80,9 @@ impl TxnBatch {
             f: self::codes(column("f")?, f_code).ok_or_else(bad)?,
             mops: mops.clone(),
             mop_f: self::codes(part("f")?, |word| mop_code(word).unwrap_or(0)).ok_or_else(bad)?,
+            keys: Present::of(&int("key")?),
+            values: Present::of(&int("value")?),
+            listed: Present::of(lists),
             mop_key: int("key")?,
             mop_value: int("value")?,
             lists: lists.clone(),
@@ -125,31 +132,55 @@ impl TxnBatch {
             return Ok(false);
         }
         let told = self.outcome[row] == Outcome::Ok;
-        for mop in range_of(&self.mops, row) {
-            let missing = |what: &str| self.cell(row, "mops", format!("the {what} of a micro-operation is null"));
-            let key = || optional_int(&self.mop_key, mop).ok_or_else(|| missing("key"));
-            mops.push(match self.mop_f[mop] {
-                MOP_APPEND => {
-                    let value = optional_int(&self.mop_value, mop).ok_or_else(|| missing("value"))?;
-                    MopRef::Append { key: key()?, value }
+        let range = range_of(&self.mops, row);
+        let missing = |what: &str| self.cell(row, "mops", format!("the {what} of a micro-operation is null"));
+        let (codes, keys) = (&self.mop_f[range.clone()], &self.mop_key.values()[range.clone()]);
+        let values = &self.mop_value.values()[range.clone()];
+        for (mop, ((code, key), value)) in range.zip(codes.iter().zip(keys).zip(values)) {
+            let key = || if self.keys.has(mop) { Ok(*key) } else { Err(missing("key")) };
+            let written = || if self.values.has(mop) { Ok(*value) } else { Err(missing("value")) };
+            mops.push(match *code {
+                MOP_WRITE => MopRef::Write { key: key()?, value: written()? },
+                MOP_READ => {
+                    let known = told && !self.listed.has(mop);
+                    MopRef::Read { key: key()?, value: known.then(|| self.values.has(mop).then_some(*value)) }
                 }
+                MOP_APPEND => MopRef::Append { key: key()?, value: written()? },
                 MOP_READ_LIST => {
-                    let known = told && self.lists.is_valid(mop);
+                    let known = told && self.listed.has(mop);
                     let list = known.then(|| &self.elements.values()[range_of(&self.lists, mop)]);
                     MopRef::ReadList { key: key()?, list }
-                }
-                MOP_WRITE => {
-                    let value = optional_int(&self.mop_value, mop).ok_or_else(|| missing("value"))?;
-                    MopRef::Write { key: key()?, value }
-                }
-                MOP_READ => {
-                    let known = told && self.lists.is_null(mop);
-                    MopRef::Read { key: key()?, value: known.then(|| optional_int(&self.mop_value, mop)) }
                 }
                 _ => MopRef::Foreign,
             });
         }
         Ok(true)
+    }
+}
+
+/// Which rows of a column have something in them.
+enum Present {
+    All,
+    None,
+    Some(NullBuffer),
+}
+
+impl Present {
+    fn of(column: &dyn Array) -> Self {
+        match column.nulls() {
+            Some(nulls) if nulls.null_count() == nulls.len() => Present::None,
+            Some(nulls) if nulls.null_count() > 0 => Present::Some(nulls.clone()),
+            _ => Present::All,
+        }
+    }
+
+    #[inline]
+    fn has(&self, row: usize) -> bool {
+        match self {
+            Present::All => true,
+            Present::None => false,
+            Present::Some(nulls) => nulls.is_valid(row),
+        }
     }
 }
 

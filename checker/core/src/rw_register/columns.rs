@@ -7,6 +7,7 @@
 
 mod compact;
 
+use super::threads;
 use crate::op::Outcome;
 use crate::transactions::Txns;
 use crate::transactions::rows::{MopRef, TxnRow};
@@ -115,6 +116,27 @@ impl Columns {
     /// How many micro-operations are kept.
     pub(crate) fn len(&self) -> usize {
         self.kind.len()
+    }
+
+    /// The micro-operations by key, which `key_start` is known for; so many threads share it.
+    fn grouped(&self, parts: usize) -> Vec<u32> {
+        let mut of_key = vec![0; self.len()];
+        let (mut pieces, mut rest) = (Vec::new(), of_key.as_mut_slice());
+        for keys in self.key_ranges(parts) {
+            let starts = &self.key_start[keys.start as usize..=keys.end as usize];
+            let (piece, others) = rest.split_at_mut((starts[starts.len() - 1] - starts[0]) as usize);
+            pieces.push((keys, starts, piece));
+            rest = others;
+        }
+        threads::each(pieces, |(keys, starts, piece)| {
+            let mut next: Vec<u32> = starts.iter().map(|start| start - starts[0]).collect();
+            for (mop, key) in self.key.iter().enumerate().filter(|(_, key)| keys.contains(key)) {
+                let slot = &mut next[(key - keys.start) as usize];
+                piece[*slot as usize] = mop as u32;
+                *slot += 1;
+            }
+        });
+        of_key
     }
 
     /// The keys in ranges of about as many micro-operations each.
@@ -310,7 +332,8 @@ impl Intake {
         let Self { txns, mut columns, numbering, .. } = self;
         columns.txns = txns.finish();
         columns.owners.finish();
-        let Numbering { keys, .. } = numbering;
+        let Numbering { keys, counts, .. } = numbering;
+        let parts = threads::count(columns.len());
         let mut ascending: Vec<u32> = (0..keys.len() as u32).collect();
         if !keys.is_sorted() {
             ascending.sort_unstable_by_key(|number| keys[*number as usize]);
@@ -318,26 +341,18 @@ impl Intake {
             for (place, number) in ascending.iter().enumerate() {
                 renumbered[*number as usize] = place as u32;
             }
-            for key in &mut columns.key {
-                *key = renumbered[*key as usize];
-            }
+            let pieces = columns.key.chunks_mut(columns.kind.len().div_ceil(parts).max(1));
+            threads::each(pieces.collect(), |piece: &mut [u32]| {
+                piece.iter_mut().for_each(|key| *key = renumbered[*key as usize]);
+            });
         }
         columns.keys = ascending.iter().map(|number| keys[*number as usize]).collect();
-        let mut start = vec![0_u32; keys.len() + 1];
-        for key in &columns.key {
-            start[*key as usize + 1] += 1;
-        }
-        for key in 0..keys.len() {
-            start[key + 1] += start[key];
-        }
-        let mut next = start.clone();
-        columns.of_key = vec![0; columns.key.len()];
-        for (mop, key) in columns.key.iter().enumerate() {
-            let slot = &mut next[*key as usize];
-            columns.of_key[*slot as usize] = mop as u32;
-            *slot += 1;
-        }
-        columns.key_start = start;
+        let ends = ascending.iter().scan(0, |end, number| {
+            *end += counts[*number as usize];
+            Some(*end)
+        });
+        columns.key_start = std::iter::once(0).chain(ends).collect();
+        columns.of_key = columns.grouped(parts);
         columns
     }
 }
@@ -352,6 +367,8 @@ enum Known {
 #[derive(Debug, Default)]
 struct Numbering {
     keys: Vec<i64>,
+    /// How often each number was given out.
+    counts: Vec<u32>,
     table: Vec<u32>,
     others: FxHashMap<i64, u32>,
 }
@@ -377,7 +394,9 @@ impl Numbering {
         };
         if number == next {
             self.keys.push(key);
+            self.counts.push(0);
         }
+        self.counts[number as usize] += 1;
         number
     }
 }

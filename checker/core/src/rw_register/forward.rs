@@ -15,6 +15,8 @@
 //! whatever is left out here, to be quick, costs time and never an answer. Linear in the history, the few transactions aside
 //! that a walk from a reader back to such a writer meets. Eight bytes are taken for each transaction (twelve with processes).
 
+mod by_txn;
+mod placing;
 mod ranks;
 mod survey;
 mod verify;
@@ -44,7 +46,7 @@ pub(super) fn prove(index: &Index, order: Order) -> Option<Judged> {
         if rounds == ROUNDS_MAX {
             return None;
         }
-        ranks.refine(&backward)?;
+        ranks.refine(backward)?;
     }
     let mut judged = Judged { edges: survey.dependencies, ..Judged::default() };
     judged.tell_open(survey.open_keys, index.columns.keys.len() as u64, order);

@@ -12,13 +12,21 @@ const THREADS_MAX: usize = 8;
 /// Does some work for all keys, by ranges of keys with about as many micro-operations; what comes of it stands in order of
 /// the keys, and does not depend on the number of threads as long as the parts put together do not.
 pub(crate) fn by_keys<T: Send>(columns: &Columns, work: impl Fn(Range<u32>) -> T + Sync) -> Vec<T> {
+    each(columns.key_ranges(count(columns.len())), work)
+}
+
+/// How many threads are worth their start for so many micro-operations.
+pub(crate) fn count(mops: usize) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let count = if columns.len() < MOPS_FOR_TWO { 1 } else { threads.clamp(1, THREADS_MAX) };
-    let mut ranges = columns.key_ranges(count);
-    let last = ranges.pop().unwrap_or(0..0);
+    if mops < MOPS_FOR_TWO { 1 } else { threads.clamp(1, THREADS_MAX) }
+}
+
+/// Does some work for all parts, in a thread each; what comes of it stands in their order.
+pub(crate) fn each<P: Send, T: Send>(mut parts: Vec<P>, work: impl Fn(P) -> T + Sync) -> Vec<T> {
+    let Some(last) = parts.pop() else { return Vec::new() };
     std::thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = ranges.into_iter().map(|keys| scope.spawn(move || work(keys))).collect();
+        let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || work(part))).collect();
         let last = work(last);
         let mut done: Vec<T> = others.into_iter().map(joined).collect();
         done.push(last);

@@ -12,6 +12,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::basic::Repetition;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
@@ -39,11 +41,14 @@ pub(crate) fn row_groups(path: &Path, schema: &SchemaRef) -> Result<Vec<RowGroup
     for field in schema.fields() {
         leaves(field.name().clone(), field, builder.parquet_schema(), &mut names);
     }
-    let columns = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str));
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str));
     let mut first_row = 0;
     let mut groups = Vec::new();
     for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let (metadata, columns) = (metadata.clone(), columns.clone());
+        let schema = builder.parquet_schema();
+        let is_read = |leaf: &usize| mask.leaf_included(*leaf) && !is_void(group.column(*leaf), schema);
+        let columns = ProjectionMask::leaves(schema, (0..group.num_columns()).filter(is_read));
+        let metadata = metadata.clone();
         groups.push(RowGroup { path: Arc::from(path), metadata, columns, number, first_row });
         first_row += group.num_rows().unsigned_abs();
     }
@@ -75,6 +80,27 @@ fn hinted_type(found: &DataType, wanted: &DataType) -> DataType {
     }
 }
 
+/// Whether the lists that a column of a row group has in the items of other lists are all null, for certain: what is not
+/// decoded is null, so it need not be. Micro-operations on registers read no lists.
+fn is_void(column: &ColumnChunkMetaData, schema: &SchemaDescriptor) -> bool {
+    let path = column.column_path().parts();
+    let Some(histogram) = column.definition_level_histogram().filter(|_| path.len() > ITEM_FIELD + 1) else {
+        return false;
+    };
+    let (mut node, mut levels) = (schema.root_schema(), 0);
+    for part in &path[..=ITEM_FIELD] {
+        let Some(next) = node.get_fields().iter().find(|field| field.name() == part) else { return false };
+        levels += usize::from(next.get_basic_info().repetition() != Repetition::REQUIRED);
+        node = next;
+    }
+    // A list that is there, empty or not, is told by its own level or one above it.
+    node.get_basic_info().repetition() == Repetition::OPTIONAL
+        && histogram.values().iter().skip(levels).all(|count| *count == 0)
+}
+
+/// Which part of the path of a column is the field of an item of a list: `mops.list.item.list`.
+const ITEM_FIELD: usize = 3;
+
 /// Paths of the columns that make up a field. Files by others name the levels of a list as they like, so everything
 /// below a list is taken except the fields of structs that are not wanted.
 fn leaves(name: String, field: &Field, schema: &SchemaDescriptor, names: &mut Vec<String>) {
@@ -90,7 +116,7 @@ fn leaves(name: String, field: &Field, schema: &SchemaDescriptor, names: &mut Ve
     for column in schema.columns() {
         let parts = column.path().parts();
         let inside = parts.first() == Some(&name);
-        if inside && parts.get(3).is_none_or(|part| wanted.iter().any(|field| field.name() == part)) {
+        if inside && parts.get(ITEM_FIELD).is_none_or(|part| wanted.iter().any(|field| field.name() == part)) {
             names.push(parts.join("."));
         }
     }
@@ -174,5 +200,56 @@ impl RowGroup {
         let (Some(least), Some(greatest)) = (statistics.min_opt(), statistics.max_opt()) else { return true };
         let from = op_ids.partition_point(|id| id.cast_signed() < *least);
         op_ids.get(from).is_some_and(|id| id.cast_signed() <= *greatest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::txn_fields;
+    use crate::writer::HistoryWriter;
+    use fissure_checker::{Call, Mop, Outcome};
+
+    /// Whether the lists of micro-operations are decoded where checkers read these transactions.
+    fn decodes_lists(txns: &[Vec<Mop>]) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.parquet");
+        let mut writer = HistoryWriter::create_file(&path).unwrap();
+        for (op_id, mops) in (0..).zip(txns) {
+            let op = Operation {
+                op_id,
+                process: 0,
+                node: None,
+                call: Call::Txn(mops.clone()),
+                invoke_seq: 2 * op_id,
+                complete_seq: Some(2 * op_id + 1),
+                invoke_ns: 0,
+                complete_ns: Some(1),
+                outcome: Outcome::Ok,
+                error_code: None,
+                error_text: None,
+                conn_cookie: None,
+            };
+            writer.op(&op, &Arc::from("faults")).unwrap();
+        }
+        writer.finish().unwrap();
+        let groups = row_groups(&path, &Arc::new(Schema::new(txn_fields()))).unwrap();
+        let group = groups.first().unwrap();
+        let columns = group.metadata.metadata().row_group(0).columns();
+        let leaf = columns.iter().position(|column| column.column_path().string() == super::super::LIST_ITEMS);
+        group.columns.leaf_included(leaf.unwrap())
+    }
+
+    #[test]
+    fn lists_are_decoded_unless_there_are_none_at_all() {
+        let write = Mop::Write { key: 1, value: 2 };
+        let read = |value| Mop::Read { key: 1, value };
+        let list = |list| Mop::ReadList { key: 1, list: Some(list) };
+        assert!(!decodes_lists(&[vec![write.clone(), read(Some(None))], vec![], vec![read(Some(Some(2)))]]));
+        assert!(!decodes_lists(&[vec![Mop::Append { key: 1, value: 2 }]]));
+        // A read that is not known has an empty list beside its null.
+        assert!(decodes_lists(&[vec![write.clone()], vec![read(None)]]));
+        assert!(decodes_lists(&[vec![list(vec![])], vec![]]));
+        assert!(decodes_lists(&[vec![write], vec![list(vec![2])]]));
     }
 }

@@ -1,9 +1,12 @@
 //! An order of all transactions that took effect, near that in which effects were seen.
 
-use super::super::index::{Index, NEVER};
-use crate::transactions::NONE;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use super::super::index::Index;
+use super::super::threads;
+use super::by_txn::Pairs;
+use super::placing::{Behind, PLACES_MAX, Stretch, cut, open_at};
+use crate::transactions::{NONE, Txns};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Transactions in an order in which each stands behind those it reads from, behind the one before it in its process if
 /// processes count, and behind those that it has to follow besides.
@@ -11,61 +14,74 @@ pub(super) struct Ranks<'i> {
     index: &'i Index,
     /// For each transaction that took effect, the one before it in its process, or `NONE`; empty where processes do not count.
     pub(super) previous: Vec<u32>,
-    /// (txn, who stands before it), ascending.
-    before: Vec<(u32, u32)>,
-    /// Who is a first one there.
-    follows: Bits,
+    /// Whom they have to follow besides.
+    before: Pairs,
     /// Place of each transaction; `NONE` for those without effect.
-    pub(super) rank: Vec<u32>,
+    pub(super) rank: Vec<AtomicU32>,
     /// The transaction at each place.
     order: Vec<u32>,
-    /// Who stands elsewhere since the order was mended; nothing before that.
-    moved: Option<Bits>,
-    next: u32,
-    is_entered: Bits,
-    path: Vec<u32>,
+    /// Who stands elsewhere since the order was mended; nothing before that. One bit for each transaction.
+    moved: Option<Vec<u64>>,
 }
 
 impl<'i> Ranks<'i> {
     /// Puts everything in the order of time, each preceded by what it has to follow, depth first; nothing if some follow each
-    /// other in a circle. Of time the middle of each transaction counts. O(n log c) where c transactions overlap.
-    pub(super) fn new(index: &'i Index, mut before: Vec<(u32, u32)>, processes: bool) -> Option<Self> {
-        before.sort_unstable();
-        let txns = &index.columns.txns;
-        let count = txns.len() as u32;
-        let mut follows = Bits::new(count);
-        before.iter().for_each(|(txn, _)| follows.set(*txn));
+    /// other in a circle. Of time the middle of each transaction counts. `before` ascends. O(n), and several threads share
+    /// it where the order falls apart into stretches.
+    /// Nothing as well of more transactions than places can be told for.
+    pub(super) fn new(index: &'i Index, before: Vec<(u32, u32)>, processes: bool) -> Option<Self> {
+        if index.columns.txns.len() > PLACES_MAX {
+            return None;
+        }
+        let mut pairs = Pairs::new(index.columns.txns.len());
+        pairs.add(before);
         let mut ranks = Ranks {
             index,
             previous: if processes { previous(index) } else { Vec::new() },
-            before,
-            follows,
-            rank: vec![NONE; count as usize],
-            order: vec![NONE; count as usize],
+            before: pairs,
+            rank: Vec::new(),
+            order: by_time(index),
             moved: None,
-            next: 0,
-            is_entered: Bits::new(count),
-            path: Vec::new(),
         };
-        // What lies behind the middle of one that was not met yet waits.
-        let mut begun: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
-        for txn in (0..count).filter(|txn| index.is_effective(*txn)) {
-            let invoke = txns.invoke(txn);
-            while begun.peek().is_some_and(|Reverse((middle, _))| *middle < 2 * invoke) {
-                ranks.place(begun.pop()?.0.1)?;
-            }
-            begun.push(Reverse((invoke + txns.position(txn) / 2, txn)));
-        }
-        while let Some(Reverse((_, txn))) = begun.pop() {
-            ranks.place(txn)?;
+        ranks.rank = (0..index.columns.txns.len()).map(|_| AtomicU32::new(NONE)).collect();
+        let parts = threads::count(index.columns.len());
+        if parts == 1 || ranks.place_all(parts).is_none() {
+            // What is turned around in one part may lie in another.
+            ranks.order = if parts == 1 { std::mem::take(&mut ranks.order) } else { by_time(index) };
+            ranks.place_all(1)?;
         }
         Some(ranks)
     }
 
+    fn behind(&self) -> Behind<'_> {
+        Behind { index: self.index, previous: &self.previous, before: &self.before }
+    }
+
+    /// Places all transactions, in so many stretches.
+    fn place_all(&mut self, parts: usize) -> Option<()> {
+        let mut order = std::mem::take(&mut self.order);
+        for (place, txn) in order.iter().enumerate() {
+            self.rank[*txn as usize].store(open_at(place as u32), Relaxed);
+        }
+        let behind = self.behind();
+        let mut cuts: Vec<usize> =
+            (1..parts).map(|part| cut(&behind, &self.rank, &order, order.len() * part / parts)).collect();
+        cuts.push(order.len());
+        let (mut stretches, mut rest, mut first) = (Vec::new(), order.as_mut_slice(), 0);
+        for end in cuts {
+            let (stretch, others) = rest.split_at_mut(end - first);
+            stretches.push(Stretch { behind: &behind, rank: &self.rank, order: stretch, first: first as u32 });
+            (rest, first) = (others, end);
+        }
+        let placed = threads::each(stretches, Stretch::place);
+        self.order = order;
+        placed.into_iter().collect()
+    }
+
     /// Takes further pairs into account, of a transaction and one that it has to follow and does not: everything between the
     /// two is put in order anew. Nothing if some follow each other in a circle.
-    pub(super) fn refine(&mut self, pairs: &[(u32, u32)]) -> Option<()> {
-        let rank = |txn: u32| self.rank[txn as usize];
+    pub(super) fn refine(&mut self, mut pairs: Vec<(u32, u32)>) -> Option<()> {
+        let rank = |txn: u32| self.rank[txn as usize].load(Relaxed);
         let mut stretches: Vec<(u32, u32)> = pairs.iter().map(|(txn, before)| (rank(*txn), rank(*before))).collect();
         stretches.sort_unstable();
         stretches.dedup_by(|next, kept| {
@@ -75,83 +91,67 @@ impl<'i> Ranks<'i> {
             }
             meets
         });
-        self.before.extend_from_slice(pairs);
-        self.before.sort_unstable();
-        pairs.iter().for_each(|(txn, _)| self.follows.set(*txn));
-        let mut moved = Bits::new(self.rank.len() as u32);
+        pairs.sort_unstable();
+        self.before.add(pairs);
+        let mut order = std::mem::take(&mut self.order);
+        let mut moved = vec![0_u64; self.rank.len() / 64 + 1];
+        let behind = self.behind();
         for (first, last) in stretches {
-            let txns = self.order[first as usize..=last as usize].to_vec();
-            for txn in &txns {
-                self.rank[*txn as usize] = NONE;
-                self.is_entered.clear(*txn);
-                moved.set(*txn);
+            let txns = &mut order[first as usize..=last as usize];
+            for (place, txn) in (first..).zip(&*txns) {
+                self.rank[*txn as usize].store(open_at(place), Relaxed);
+                moved[*txn as usize / 64] |= 1 << (txn % 64);
             }
-            self.next = first;
-            txns.into_iter().try_for_each(|txn| self.place(txn))?;
+            Stretch { behind: &behind, rank: &self.rank, order: txns, first }.place()?;
         }
-        self.moved = Some(moved);
+        (self.order, self.moved) = (order, Some(moved));
         Some(())
+    }
+
+    /// Place of a transaction; `NONE` for one without effect.
+    pub(super) fn of(&self, txn: u32) -> u32 {
+        self.rank[txn as usize].load(Relaxed)
     }
 
     /// Whether a transaction may stand elsewhere than before the order was mended last.
     pub(super) fn is_moved(&self, txn: u32) -> bool {
-        self.moved.as_ref().is_none_or(|moved| moved.has(txn))
+        self.moved.as_ref().is_none_or(|moved| moved[txn as usize / 64] >> (txn % 64) & 1 == 1)
     }
+}
 
-    /// Places a transaction behind what it has to follow; nothing if that has to follow it.
-    fn place(&mut self, txn: u32) -> Option<()> {
-        self.path.push(txn);
-        while let Some(at) = self.path.last().copied() {
-            if self.rank[at as usize] != NONE {
-                self.path.pop();
-                continue;
-            }
-            let length = self.path.len();
-            self.push_missing(at)?;
-            if self.path.len() == length {
-                self.path.pop();
-                self.rank[at as usize] = self.next;
-                self.order[self.next as usize] = at;
-                self.next += 1;
-            } else {
-                self.is_entered.set(at);
-            }
-        }
-        Some(())
+/// The transactions that took effect, by the middle of their time. O(n) where times are spread out evenly.
+fn by_time(index: &Index) -> Vec<u32> {
+    let txns = &index.columns.txns;
+    let effective = || (0..txns.len() as u32).filter(|txn| index.is_effective(*txn));
+    let latest = effective().map(|txn| middle(txns, txn)).max().unwrap_or(0);
+    // As many drawers as transactions, at most.
+    let shift = (0..32).find(|shift| (latest >> shift) as usize <= txns.len()).unwrap_or(31);
+    let mut ends = vec![0_u32; (latest >> shift) as usize + 2];
+    effective().for_each(|txn| ends[(middle(txns, txn) >> shift) as usize + 1] += 1);
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += *end;
+        *end = sum;
     }
+    let mut order = vec![NONE; sum as usize];
+    for txn in effective() {
+        let slot = &mut ends[(middle(txns, txn) >> shift) as usize];
+        order[*slot as usize] = txn;
+        *slot += 1;
+    }
+    let mut start = 0;
+    for end in ends {
+        if end > start + 1 {
+            order[start as usize..end as usize].sort_unstable_by_key(|txn| (middle(txns, *txn), *txn));
+        }
+        start = end;
+    }
+    order
+}
 
-    /// What a transaction has to follow and what has no place yet, onto the path.
-    fn push_missing(&mut self, txn: u32) -> Option<()> {
-        let columns = &self.index.columns;
-        for mop in columns.mops(txn).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
-            let write = self.index.write_of(mop);
-            if write != NEVER {
-                self.push(columns.txn(write as usize))?;
-            }
-        }
-        if let Some(previous) = self.previous.get(txn as usize).copied().filter(|previous| *previous != NONE) {
-            self.push(previous)?;
-        }
-        if self.follows.has(txn) {
-            let mut at = self.before.partition_point(|pair| pair.0 < txn);
-            while let Some((_, before)) = self.before.get(at).filter(|pair| pair.0 == txn).copied() {
-                self.push(before)?;
-                at += 1;
-            }
-        }
-        Some(())
-    }
-
-    fn push(&mut self, before: u32) -> Option<()> {
-        if self.rank[before as usize] == NONE {
-            // Entered and not placed: it has to follow the one at hand.
-            if self.is_entered.has(before) {
-                return None;
-            }
-            self.path.push(before);
-        }
-        Some(())
-    }
+/// Twice the middle of the time of a transaction.
+fn middle(txns: &Txns, txn: u32) -> u32 {
+    txns.invoke(txn) + txns.position(txn) / 2
 }
 
 /// For each transaction that took effect, the one before it in its process; `NONE` without one.
@@ -163,25 +163,4 @@ fn previous(index: &Index) -> Vec<u32> {
         if index.is_effective(txn) { std::mem::replace(last, txn) } else { NONE }
     };
     (0..txns.len() as u32).map(before).collect()
-}
-
-/// One bit for each transaction.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: u32) -> Self {
-        Self(vec![0; count as usize / 64 + 1])
-    }
-
-    fn set(&mut self, at: u32) {
-        self.0[at as usize / 64] |= 1 << (at % 64);
-    }
-
-    fn clear(&mut self, at: u32) {
-        self.0[at as usize / 64] &= !(1 << (at % 64));
-    }
-
-    fn has(&self, at: u32) -> bool {
-        self.0[at as usize / 64] >> (at % 64) & 1 == 1
-    }
 }

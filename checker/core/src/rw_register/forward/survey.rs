@@ -15,6 +15,7 @@ pub(super) struct Survey {
     /// Keys whose version order is not known in full.
     pub(super) open_keys: u64,
     /// Who overwrote a version, and who read it and was not done when the other one began.
+    /// In ascending order.
     pub(super) before: Vec<(u32, u32)>,
 }
 
@@ -28,6 +29,8 @@ pub(super) fn survey(index: &Index) -> Option<Survey> {
         whole.open_keys += part.open_keys;
         whole.before.extend(part.before);
     }
+    // As many ascending runs as parts: this sort merges them.
+    whole.before.sort();
     Some(whole)
 }
 
@@ -41,6 +44,7 @@ fn of_keys(index: &Index, keys: Range<u32>) -> Option<Survey> {
         survey.open_keys += u64::from(!versions.is_total());
         versions.before(index, most, &mut survey.before)?;
     }
+    survey.before.sort_unstable();
     Some(survey)
 }
 
@@ -51,9 +55,10 @@ pub(super) struct Versions {
     met: Vec<(u32, u32)>,
     /// Reads before any write of one's own: the transaction, and the number of the write that was read, or [`NEVER`].
     pub(super) reads: Vec<(u32, u32)>,
+    /// Who wrote a version, and the number of the write, in order of invocation.
+    pub(super) writers: Vec<(u32, u32)>,
     /// Who wrote without having read what somebody else wrote, in order of invocation.
     pub(super) roots: Vec<u32>,
-    versions: usize,
     again: usize,
     initial_readers: usize,
     initial_overwritten: usize,
@@ -67,8 +72,9 @@ impl Versions {
         self.met.clear();
         self.met.resize(mops.len(), (0, NONE));
         self.reads.clear();
+        self.writers.clear();
         self.roots.clear();
-        (self.versions, self.again, self.initial_readers, self.initial_overwritten) = (0, 0, 0, 0);
+        (self.again, self.initial_readers, self.initial_overwritten) = (0, 0, 0);
         let mut seen = (NONE, NOBODY);
         for mop in mops.iter().map(|mop| *mop as usize) {
             let (kind, txn) = (columns.kind[mop], columns.txn(mop));
@@ -82,11 +88,11 @@ impl Versions {
             } else if kind & WRITE == 0 {
                 self.again += usize::from(kind & AGAIN != 0 && index.number_of_read(mop) != NEVER);
             } else if kind & EXTERNAL != 0 && index.is_effective(txn) {
-                self.versions += 1;
+                self.writers.push((txn, index.write_of(mop)));
                 self.overwrites(txn, if seen.0 == txn { seen.1 } else { NOBODY })?;
             }
         }
-        (self.versions == 0 || !self.roots.is_empty()).then_some(())
+        (self.writers.is_empty() || !self.roots.is_empty()).then_some(())
     }
 
     fn overwrites(&mut self, txn: u32, seen: u32) -> Option<()> {

@@ -1,6 +1,5 @@
 //! What goes backward in an order, of everything that the keys show.
 
-use super::super::columns::{EXTERNAL, WRITE};
 use super::super::index::{Index, NEVER};
 use super::super::threads;
 use super::ranks::Ranks;
@@ -22,7 +21,6 @@ pub(super) fn backward(index: &Index, ranks: &Ranks<'_>) -> Option<Vec<(u32, u32
 struct Check<'i> {
     index: &'i Index,
     ranks: &'i Ranks<'i>,
-    rank: &'i [u32],
     previous: &'i [u32],
     versions: Versions,
     backward: Vec<(u32, u32)>,
@@ -41,7 +39,6 @@ impl<'i> Check<'i> {
         Self {
             index,
             ranks,
-            rank: &ranks.rank,
             previous: &ranks.previous,
             versions: Versions::default(),
             backward: Vec::new(),
@@ -62,25 +59,30 @@ impl<'i> Check<'i> {
                 continue;
             }
             versions.load(self.index, key)?;
-            self.key(key, &versions)?;
+            self.load(&versions, columns.of_key(key).len());
+            self.key(&versions)?;
         }
         Some(self.backward)
     }
 
-    fn key(&mut self, key: u32, versions: &Versions) -> Option<()> {
-        self.load(key);
-        let first_root = versions.roots.iter().map(|txn| self.rank[*txn as usize]).min().unwrap_or(NONE);
+    /// What goes backward of the key whose versions and writers are loaded.
+    fn key(&mut self, versions: &Versions) -> Option<()> {
+        let first_root = versions.roots.iter().map(|txn| self.ranks.of(*txn)).min().unwrap_or(NONE);
         for (reader, number) in versions.reads.iter().copied() {
-            let rank = self.rank[reader as usize];
+            // Nothing changed between the two otherwise: what was moved between them was moved within itself.
+            if !self.ranks.is_moved(reader) && !self.is_writer_moved(number) {
+                continue;
+            }
+            let rank = self.ranks.of(reader);
             let first = if number == NEVER {
                 if first_root < rank {
-                    let early = versions.roots.iter().filter(|txn| self.rank[**txn as usize] < rank);
+                    let early = versions.roots.iter().filter(|txn| self.ranks.of(**txn) < rank);
                     self.backward.extend(early.map(|txn| (*txn, reader)));
                 }
                 0
             } else {
                 let overwriter = versions.overwriter(number);
-                if overwriter != NONE && self.rank[overwriter as usize] < rank {
+                if overwriter != NONE && self.ranks.of(overwriter) < rank {
                     self.backward.push((overwriter, reader));
                 }
                 self.places[number as usize] as usize + 1
@@ -93,23 +95,21 @@ impl<'i> Check<'i> {
         Some(())
     }
 
-    /// Makes the writers those of a key.
-    fn load(&mut self, key: u32) {
-        let columns = &self.index.columns;
+    /// Whether who wrote what was read may stand elsewhere than before; not for the initial version.
+    fn is_writer_moved(&self, number: u32) -> bool {
+        let place = self.places.get(number as usize).filter(|_| number != NEVER);
+        place.is_some_and(|place| self.ranks.is_moved(self.writers[*place as usize].2))
+    }
+
+    /// Makes the writers those of a key with so many micro-operations.
+    fn load(&mut self, versions: &Versions, mops: usize) {
         self.writers.clear();
-        for mop in columns.of_key(key).iter().map(|mop| *mop as usize) {
-            if columns.kind[mop] & (WRITE | EXTERNAL) == WRITE | EXTERNAL {
-                let txn = columns.txn(mop);
-                let rank = self.rank[txn as usize];
-                if rank != NONE {
-                    self.writers.push((rank, self.index.write_of(mop), txn));
-                }
-            }
-        }
+        let ranked = versions.writers.iter().map(|(txn, number)| (self.ranks.of(*txn), *number, *txn));
+        self.writers.extend(ranked);
         if !self.writers.is_sorted() {
             self.writers.sort_unstable();
         }
-        self.places.resize(self.places.len().max(columns.of_key(key).len()), 0);
+        self.places.resize(self.places.len().max(mops), 0);
         for (place, (_, number, _)) in self.writers.iter().enumerate() {
             self.places[*number as usize] = place as u32;
         }
@@ -119,7 +119,7 @@ impl<'i> Check<'i> {
     /// writer in front of that place, whom it reads from.
     fn saw(&mut self, reader: u32, first: usize) -> bool {
         let columns = &self.index.columns;
-        let (least, rank) = (self.writers[first].0, self.rank[reader as usize]);
+        let (least, rank) = (self.writers[first].0, self.ranks.of(reader));
         let window = (rank - least) as usize;
         if self.met.len() < window {
             self.met.resize(window, 0);
@@ -134,7 +134,7 @@ impl<'i> Check<'i> {
             let previous = self.previous.get(txn as usize).copied().filter(|previous| *previous != NONE);
             for before in writers.chain(previous) {
                 // All of them stand before the reader.
-                let rank = self.rank[before as usize];
+                let rank = self.ranks.of(before);
                 if rank >= least && self.met[(rank - least) as usize] != self.walk {
                     self.met[(rank - least) as usize] = self.walk;
                     self.queue.push(before);
