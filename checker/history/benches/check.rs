@@ -4,14 +4,15 @@
 //! between them; 10 000, 100 000 and 1 000 000 by default) and each shape of `FISSURE_BENCH_SHAPES` (`list-append` and
 //! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level, and with
 //! `healthy-` before it of a strictly serializable store that is asked for that level): 10 clients, 1 to 4
-//! micro-operations, strictly serializable where the shape does not say otherwise. Seconds are of wall time, CPU seconds
-//! those of the whole process, during the check alone; the peak of the resident set is reset before it where the kernel
-//! allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row
-//! is appended; with `FISSURE_BENCH_DIR` the histories are kept there, and not made again; `FISSURE_BENCH_MEMORY_MB` is the
+//! micro-operations, strictly serializable where the shape does not say otherwise. With `uniform-` before it 20 clients do
+//! 10 micro-operations in each transaction, on half as many keys as there are transactions, chosen evenly: what AWDIT was
+//! measured with. Seconds are of wall time, CPU seconds those of the whole process, during the check alone; the peak of the
+//! resident set is reset before it where the kernel allows it. With `FISSURE_BENCH_JSON=FILE` one JSON line per row is
+//! appended; with `FISSURE_BENCH_DIR` the histories are kept there, and not made again; `FISSURE_BENCH_MEMORY_MB` is the
 //! memory that the check may use. `FISSURE_BENCH_FORMAT=edn` measures from Jepsen's EDN to the verdict instead.
 
 use fissure_checker::consistency::Model;
-use fissure_checker::synthetic::{Level, Spec, Stream, Workload};
+use fissure_checker::synthetic::{KEYS_MAX, Level, Spec, Stream, Workload};
 use fissure_checker::{CheckResult, list_append, rw_register};
 use fissure_history::check::{Checked, Memory, Options, transactions};
 use fissure_history::export::{ExportFormat, ExportOptions, export};
@@ -31,7 +32,7 @@ struct Shape {
     model: &'static str,
 }
 
-const SHAPES: [Shape; 8] = {
+const SHAPES: [Shape; 11] = {
     const fn shape(name: &'static str, workload: Workload, level: Level, model: &'static str) -> Shape {
         Shape { name, workload, level, model }
     }
@@ -44,6 +45,9 @@ const SHAPES: [Shape; 8] = {
         shape("healthy-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
         shape("healthy-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
         shape("healthy-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),
+        shape("uniform-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
+        shape("uniform-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
+        shape("uniform-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),
     ]
 };
 
@@ -68,8 +72,12 @@ fn main() {
 }
 
 fn write(run: &Path, shape: &Shape, ops: u64) {
-    let spec =
+    let mut spec =
         Spec { ops, workload: shape.workload, level: shape.level, seed: SEED, concurrency: 10, ..Spec::default() };
+    if shape.name.starts_with("uniform-") {
+        let keys = (ops / 2).clamp(1, u64::from(KEYS_MAX)) as u32;
+        spec = Spec { concurrency: 20, txn_min: 10, txn_max: 10, keys, writes_per_key: 1 << 30, ..spec };
+    }
     std::fs::create_dir_all(run).expect("a folder");
     let mut writer = HistoryWriter::create(run).expect("a writer");
     synthetic::write(Stream::new(&spec).expect("a stream"), &mut writer, |_| {}).expect("written");
