@@ -218,23 +218,29 @@ impl Checker {
         let ops_checked = self.arrivals.ops;
         let mut columns = self.intake.finish();
         let mut found: Vec<Raw> = Vec::new();
-        let mut index = match Index::resolve(&mut columns, &mut found) {
-            Ok(index) => index,
+        let order = known_order(known, options.model);
+        let is_weak = judge::is_weak(options.model, order);
+        let survey = |index: &Index, key: u32, part: &mut forward::Part| {
+            if is_weak {
+                part.key(index, key);
+            }
+        };
+        let (mut index, begun) = match Index::resolve(&mut columns, &mut found, survey) {
+            Ok(resolved) => resolved,
             Err(cases) => {
                 let reason = duplicate_writes(&columns.txns, &cases);
                 return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
             }
         };
-        let order = known_order(known, options.model);
         let sources = sources_of(known, &index, options, order);
-        let Judged { cycles, weak, doubt, settled, sessions, method, edges } =
-            match judge::at_once(&index, &sources, order, options.model, &found) {
-                Some(judged) => judged,
-                None => {
-                    index.complete();
-                    judge::judge(&index, &sources, order, options, &mut found)?
-                }
-            };
+        let at_once = || judge::at_once(&index, &sources, order, &found, begun);
+        let Judged { cycles, weak, doubt, settled, sessions, method, edges } = match is_weak.then(at_once).flatten() {
+            Some(judged) => judged,
+            None => {
+                index.complete();
+                judge::judge(&index, &sources, order, options, &mut found)?
+            }
+        };
         let found = Found { raw: &found, cycles, weak };
         let told = tell(known, &index, &sources, found, options.findings_per_anomaly, &mut fetch)?;
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();

@@ -6,6 +6,7 @@
 //! transaction.
 
 mod compact;
+mod numbering;
 
 use super::threads;
 use crate::op::Outcome;
@@ -13,7 +14,7 @@ use crate::transactions::Txns;
 use crate::transactions::rows::{MopRef, TxnRow};
 use crate::transactions::txns::TxnsBuilder;
 use compact::{Owners, Values};
-use rustc_hash::FxHashMap;
+use numbering::{Numbered, Numbering};
 
 /// A write; else a read.
 pub(crate) const WRITE: u8 = 1;
@@ -208,7 +209,7 @@ impl Intake {
             _ => return,
         };
         let columns = &mut self.columns;
-        columns.key.push(self.numbering.number(key));
+        columns.key.push(self.numbering.stand_in(key));
         columns.kind.push(kind);
         columns.values.push(value);
         columns.owners.push();
@@ -332,23 +333,11 @@ impl Intake {
         let Self { txns, mut columns, numbering, .. } = self;
         columns.txns = txns.finish();
         columns.owners.finish();
-        let Numbering { keys, counts, .. } = numbering;
         let parts = threads::count(columns.len());
-        let mut ascending: Vec<u32> = (0..keys.len() as u32).collect();
-        if !keys.is_sorted() {
-            ascending.sort_unstable_by_key(|number| keys[*number as usize]);
-            let mut renumbered = vec![0_u32; keys.len()];
-            for (place, number) in ascending.iter().enumerate() {
-                renumbered[*number as usize] = place as u32;
-            }
-            let pieces = columns.key.chunks_mut(columns.kind.len().div_ceil(parts).max(1));
-            threads::each(pieces.collect(), |piece: &mut [u32]| {
-                piece.iter_mut().for_each(|key| *key = renumbered[*key as usize]);
-            });
-        }
-        columns.keys = ascending.iter().map(|number| keys[*number as usize]).collect();
-        let ends = ascending.iter().scan(0, |end, number| {
-            *end += counts[*number as usize];
+        let Numbered { keys, counts } = numbering.finish(&mut columns.key, parts);
+        columns.keys = keys;
+        let ends = counts.into_iter().scan(0, |end, count| {
+            *end += count;
             Some(*end)
         });
         columns.key_start = std::iter::once(0).chain(ends).collect();
@@ -361,44 +350,6 @@ impl Intake {
 enum Known {
     Nothing,
     State(Option<i64>),
-}
-
-/// Keys to numbers in order of appearance: a table for small keys, a map for the others.
-#[derive(Debug, Default)]
-struct Numbering {
-    keys: Vec<i64>,
-    /// How often each number was given out.
-    counts: Vec<u32>,
-    table: Vec<u32>,
-    others: FxHashMap<i64, u32>,
-}
-
-/// Keys below this have a place in the table.
-const TABLE_MAX: i64 = 1 << 22;
-
-impl Numbering {
-    fn number(&mut self, key: i64) -> u32 {
-        let next = self.keys.len() as u32;
-        let number = if (0..TABLE_MAX).contains(&key) {
-            let place = key as usize;
-            if place >= self.table.len() {
-                self.table.resize((place + 1).next_power_of_two(), NOWHERE);
-            }
-            let slot = &mut self.table[place];
-            if *slot == NOWHERE {
-                *slot = next;
-            }
-            *slot
-        } else {
-            *self.others.entry(key).or_insert(next)
-        };
-        if number == next {
-            self.keys.push(key);
-            self.counts.push(0);
-        }
-        self.counts[number as usize] += 1;
-        number
-    }
 }
 
 #[cfg(test)]

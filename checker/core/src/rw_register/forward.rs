@@ -16,29 +16,31 @@
 //! that a walk from a reader back to such a writer meets. Eight bytes are taken for each transaction (twelve with processes).
 
 mod by_txn;
+mod effects;
 mod placing;
 mod ranks;
 mod survey;
 mod verify;
 
-use super::index::Index;
+use super::index::{Index, Visited};
 use super::judge::{Judged, Need};
 use super::sessions::Sessions;
 use crate::consistency::Order;
 use ranks::Ranks;
+pub(super) use survey::Part;
 
 /// How often the order is mended, at most.
 const ROUNDS_MAX: usize = 32;
 
 /// The answer for a history without any contradiction, or nothing. Reads must show no anomaly by themselves, no source of
 /// version orders may be in use but those that say nothing about others, and the order must not be that of real time.
-pub(super) fn prove(index: &Index, order: Order) -> Option<Judged> {
+pub(super) fn prove(index: &Index, order: Order, begun: Visited<Part>) -> Option<Judged> {
     let processes = order == Order::Process;
-    let survey = survey::survey(index)?;
-    let mut ranks = Ranks::new(index, survey.before, processes)?;
+    let mut survey = survey::survey(index, begun)?;
+    let mut ranks = Ranks::new(index, &mut survey, processes)?;
     let mut rounds = 0;
     loop {
-        let backward = verify::backward(index, &ranks)?;
+        let backward = verify::backward(index, &ranks, &survey.loose)?;
         if backward.is_empty() {
             break;
         }

@@ -25,7 +25,7 @@ pub(crate) struct Index {
     /// For reads, the write that was seen: a micro-operation, [`NEVER`] or [`NOBODY`]. For writes, the number of the
     /// version among those of its key, from 1; `NONE` if it is none. 0 is the initial version. Until [`Index::complete`]:
     /// the number of the write among all those of its key, from 0.
-    source: Vec<u32>,
+    source: Vec<AtomicU32>,
     /// Whether each transaction took effect for all that is known.
     effective: Vec<bool>,
 }
@@ -103,17 +103,34 @@ struct Resolved {
     duplicates: Vec<DuplicateWrite>,
     /// Writes of `info` transactions that were seen, and when.
     seen: Vec<(u32, u32)>,
+    /// Keys that `info` transactions wrote.
+    open: Vec<u32>,
+}
+
+/// What came of looking at the keys that no `info` transaction wrote, by ranges of keys.
+#[derive(Debug)]
+pub(crate) struct Visited<P> {
+    pub(crate) parts: Vec<P>,
+    /// The other keys, ascending.
+    pub(crate) open: Vec<u32>,
 }
 
 impl Index {
     /// Resolves every read. Anomalies go to `found`, in order of key. O(n log n) in the micro-operations of a key, O(n)
     /// where its values follow each other without gaps; keys are shared out among threads.
     ///
+    /// `each` is called for a key as soon as it is resolved, while it is at hand, unless an anomaly was found; but not if it
+    /// is open of some of its writers whether they took effect, until all keys are resolved. Those keys are told instead.
+    ///
     /// Versions have no numbers yet, and keys are not restored: that takes [`Index::complete`].
     ///
     /// # Errors
     /// Values that a key was given twice; the columns are then where they were.
-    pub(crate) fn resolve(taken: &mut Columns, found: &mut Vec<Raw>) -> Result<Self, Vec<DuplicateWrite>> {
+    pub(crate) fn resolve<P: Default + Send>(
+        taken: &mut Columns,
+        found: &mut Vec<Raw>,
+        each: impl Fn(&Self, u32, &mut P) + Sync,
+    ) -> Result<(Self, Visited<P>), Vec<DuplicateWrite>> {
         let mut columns = std::mem::take(taken);
         found.extend(columns.own.drain(..).map(|own| match own {
             Own::Internal { txn, mop, expected } => Raw::Internal { txn, mop, expected },
@@ -121,24 +138,27 @@ impl Index {
         }));
         // Every place is filled below.
         let source: Vec<AtomicU32> = columns.take_keys().into_iter().map(AtomicU32::new).collect();
-        let parts = threads::by_keys(&columns, |keys| resolve_keys(&columns, keys, &source));
         let txns = columns.txns.len() as u32;
-        let mut effective: Vec<bool> = (0..txns).map(|txn| columns.txns.outcome(txn) == Outcome::Ok).collect();
+        let effective: Vec<bool> = (0..txns).map(|txn| columns.txns.outcome(txn) == Outcome::Ok).collect();
+        let mut index = Self { columns, source, effective };
+        let parts = threads::by_keys(&index.columns, |keys| index.resolve_keys(keys, &each));
         let mut duplicates = Vec::new();
-        for part in parts {
+        let mut visited = Visited { parts: Vec::new(), open: Vec::new() };
+        for (part, visit) in parts {
             found.extend(part.found);
             duplicates.extend(part.duplicates);
             for (writer, moment) in part.seen {
-                effective[writer as usize] = true;
-                columns.txns.note_seen(writer, moment);
+                index.effective[writer as usize] = true;
+                index.columns.txns.note_seen(writer, moment);
             }
+            visited.parts.push(visit);
+            visited.open.extend(part.open);
         }
         if !duplicates.is_empty() {
-            *taken = columns;
+            *taken = index.columns;
             return Err(duplicates);
         }
-        let source = source.into_iter().map(AtomicU32::into_inner).collect();
-        Ok(Self { columns, source, effective })
+        Ok((index, visited))
     }
 
     /// Numbers the versions, and restores the keys.
@@ -152,7 +172,7 @@ impl Index {
                 }
                 let is_version = self.columns.is_external(mop) && self.effective[self.columns.txn(mop) as usize];
                 count += u32::from(is_version);
-                self.source[mop] = if is_version { count } else { NONE };
+                *self.source[mop].get_mut() = if is_version { count } else { NONE };
             }
         }
     }
@@ -165,44 +185,60 @@ impl Index {
     /// The number, among all writes of the key, of what a read saw that was written by somebody, or [`NEVER`]. Only before
     /// [`Index::complete`].
     pub(crate) fn number_of_read(&self, read: usize) -> u32 {
-        match self.source[read] {
+        match self.write_of(read) {
             NEVER => NEVER,
-            write => self.source[write as usize],
+            write => self.write_of(write as usize),
         }
     }
 
     /// The write that a read saw: a micro-operation, [`NEVER`] or [`NOBODY`].
     pub(crate) fn write_of(&self, read: usize) -> u32 {
-        self.source[read]
+        self.source[read].load(Relaxed)
     }
 
     /// The version that a micro-operation meets: the number of what a read saw, or of what a write made. `NONE` for
     /// what is no version: garbage, the middle of a transaction, failed writes, one's own later write.
     pub(crate) fn version(&self, mop: usize) -> u32 {
         if self.columns.is_write(mop) {
-            return self.source[mop];
+            return self.write_of(mop);
         }
-        match self.source[mop] {
+        match self.write_of(mop) {
             NEVER => 0,
             NOBODY => NONE,
             write if self.columns.txn(write as usize) == self.columns.txn(mop) => NONE,
-            write => self.source[write as usize],
+            write => self.write_of(write as usize),
         }
     }
 }
 
-/// Resolves the reads of some keys.
-fn resolve_keys(columns: &Columns, keys: Range<u32>, source: &[AtomicU32]) -> Resolved {
-    let mut resolved = Resolved::default();
-    let mut writes = Writes::default();
-    let mut cases = Cases::default();
-    for key in keys {
-        writes.load(columns, key, &mut resolved.duplicates);
-        let mut number = 0;
+impl Index {
+    /// Resolves the reads of some keys.
+    fn resolve_keys<P: Default>(&self, keys: Range<u32>, each: &impl Fn(&Self, u32, &mut P)) -> (Resolved, P) {
+        let (mut resolved, mut visit) = (Resolved::default(), P::default());
+        let mut writes = Writes::default();
+        let mut cases = Cases::default();
+        for key in keys {
+            writes.load(&self.columns, key, &mut resolved.duplicates);
+            let is_open = self.resolve_key(key, &writes, &mut cases, &mut resolved.seen);
+            cases.tell(self.columns.keys[key as usize], &mut resolved.found);
+            if is_open {
+                resolved.open.push(key);
+            } else if resolved.found.is_empty() {
+                each(self, key, &mut visit);
+            }
+        }
+        (resolved, visit)
+    }
+
+    /// Resolves the reads of a key, and tells whether it is open of some writers whether they took effect.
+    fn resolve_key(&self, key: u32, writes: &Writes, cases: &mut Cases, seen: &mut Vec<(u32, u32)>) -> bool {
+        let Self { columns, source, .. } = self;
+        let (mut number, mut is_open) = (0, false);
         for mop in columns.of_key(key).iter().map(|mop| *mop as usize) {
             if columns.is_write(mop) {
                 source[mop].store(number, Relaxed);
                 number += 1;
+                is_open |= columns.txns.outcome(columns.txn(mop)) == Outcome::Info;
                 continue;
             }
             if columns.kind[mop] & NIL != 0 {
@@ -223,16 +259,15 @@ fn resolve_keys(columns: &Columns, keys: Range<u32>, source: &[AtomicU32]) -> Re
             }
             match columns.txns.outcome(writer) {
                 Outcome::Fail => cases.aborted.push((value, reader, writer)),
-                Outcome::Info => resolved.seen.push((writer, columns.txns.end(reader))),
+                Outcome::Info => seen.push((writer, columns.txns.end(reader))),
                 Outcome::Ok => {}
             }
             if !columns.is_external(write as usize) {
                 cases.intermediate.push((value, reader, writer));
             }
         }
-        cases.tell(columns.keys[key as usize], &mut resolved.found);
+        is_open
     }
-    resolved
 }
 
 impl Cases {

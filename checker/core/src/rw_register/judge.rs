@@ -6,7 +6,7 @@
 
 use super::Options;
 use super::forward;
-use super::index::Index;
+use super::index::{Index, Visited};
 use super::keys;
 use super::raw::Raw;
 use super::sessions::{self, Sessions};
@@ -82,10 +82,20 @@ impl Need {
 
 /// The answer for a history in which nothing contradicts the levels that need no order of versions, if that is all that is
 /// asked and can be seen at once ([`forward`]). The same as that of [`judge`].
-pub(super) fn at_once(index: &Index, sources: &Sources, order: Order, model: Model, found: &[Raw]) -> Option<Judged> {
-    let is_weak = Need::of(model) == Need::Nothing && order != Order::Realtime;
+pub(super) fn at_once(
+    index: &Index,
+    sources: &Sources,
+    order: Order,
+    found: &[Raw],
+    begun: Visited<forward::Part>,
+) -> Option<Judged> {
     let is_plain = found.is_empty() && sources.all() == sources::RMW;
-    if is_weak && is_plain { forward::prove(index, order) } else { None }
+    if is_plain { forward::prove(index, order, begun) } else { None }
+}
+
+/// Whether no order of versions is asked for, so that [`at_once`] may give the answer.
+pub(super) fn is_weak(model: Model, order: Order) -> bool {
+    Need::of(model) == Need::Nothing && order != Order::Realtime
 }
 
 /// Finds the cycles, and, where version orders are open, whether some order satisfies the model.

@@ -10,9 +10,11 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// No pairs, of so many transactions.
-    pub(super) fn new(txns: usize) -> Self {
-        Self { pairs: Vec::new(), has: vec![0; txns / 64 + 1] }
+    /// Pairs, which ascend, of so many transactions.
+    pub(super) fn new(txns: usize, ascending: Vec<(u32, u32)>) -> Self {
+        let mut pairs = Self { pairs: Vec::new(), has: vec![0; txns / 64 + 1] };
+        pairs.add(ascending);
+        pairs
     }
 
     /// Adds pairs, which ascend. O(n).

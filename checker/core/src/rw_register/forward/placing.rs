@@ -3,6 +3,7 @@
 use super::super::index::{Index, NEVER};
 use super::by_txn::Pairs;
 use crate::transactions::NONE;
+use crate::transactions::txns::TXNS_MAX;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,8 +12,7 @@ const OPEN: u32 = 1 << 31;
 /// Set besides once it is known what it has to follow.
 const ENTERED: u32 = 1 << 30;
 
-/// More places cannot be told from these two.
-pub(super) const PLACES_MAX: usize = ENTERED as usize;
+const _: () = assert!(TXNS_MAX <= ENTERED as usize, "each transaction has a place");
 
 /// The rank of a transaction that is to be placed, and stood at `place` so far.
 pub(super) fn open_at(place: u32) -> u32 {
@@ -31,6 +31,8 @@ pub(super) struct Behind<'i> {
     pub(super) previous: &'i [u32],
     /// Whom they have to follow besides.
     pub(super) before: &'i Pairs,
+    /// Whom they most likely follow.
+    pub(super) likely: Option<&'i Pairs>,
 }
 
 impl Behind<'_> {
@@ -46,7 +48,7 @@ impl Behind<'_> {
         if let Some(previous) = self.previous.get(txn as usize).copied().filter(|previous| *previous != NONE) {
             each(previous)?;
         }
-        self.before.of(txn).try_for_each(each)
+        self.before.of(txn).chain(self.likely.into_iter().flat_map(|likely| likely.of(txn))).try_for_each(each)
     }
 }
 

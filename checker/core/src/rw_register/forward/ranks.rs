@@ -3,7 +3,9 @@
 use super::super::index::Index;
 use super::super::threads;
 use super::by_txn::Pairs;
-use super::placing::{Behind, PLACES_MAX, Stretch, cut, open_at};
+use super::placing::{Behind, Stretch, cut, open_at};
+use super::survey::Survey;
+use crate::op::Outcome;
 use crate::transactions::{NONE, Txns};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,44 +28,51 @@ pub(super) struct Ranks<'i> {
 
 impl<'i> Ranks<'i> {
     /// Puts everything in the order of time, each preceded by what it has to follow, depth first; nothing if some follow each
-    /// other in a circle. Of time the middle of each transaction counts. `before` ascends. O(n), and several threads share
-    /// it where the order falls apart into stretches.
-    /// Nothing as well of more transactions than places can be told for.
-    pub(super) fn new(index: &'i Index, before: Vec<(u32, u32)>, processes: bool) -> Option<Self> {
-        if index.columns.txns.len() > PLACES_MAX {
-            return None;
-        }
-        let mut pairs = Pairs::new(index.columns.txns.len());
-        pairs.add(before);
+    /// other in a circle. Of time
+    /// the end of each transaction counts, or the moment at which the survey guesses its effect. O(n), and several threads share it where the order falls apart into stretches. Takes from the survey who stands before whom.
+    pub(super) fn new(index: &'i Index, survey: &mut Survey, processes: bool) -> Option<Self> {
+        let txns = index.columns.txns.len();
         let mut ranks = Ranks {
             index,
             previous: if processes { previous(index) } else { Vec::new() },
-            before: pairs,
-            rank: Vec::new(),
-            order: by_time(index),
+            before: Pairs::new(txns, std::mem::take(&mut survey.before)),
+            rank: (0..txns).map(|_| AtomicU32::new(NONE)).collect(),
+            order: Vec::new(),
             moved: None,
         };
-        ranks.rank = (0..index.columns.txns.len()).map(|_| AtomicU32::new(NONE)).collect();
+        let likely = Pairs::new(txns, std::mem::take(&mut survey.likely));
         let parts = threads::count(index.columns.len());
-        if parts == 1 || ranks.place_all(parts).is_none() {
-            // What is turned around in one part may lie in another.
-            ranks.order = if parts == 1 { std::mem::take(&mut ranks.order) } else { by_time(index) };
-            ranks.place_all(1)?;
+        // What is turned around in one part may lie in another, and what is likely need not be so.
+        for (parts, likely) in [(parts, Some(&likely)), (1, None)] {
+            ranks.order = by_time(index, &survey.effects);
+            if ranks.place_all(parts, likely).is_some() {
+                return Some(ranks);
+            }
         }
-        Some(ranks)
+        None
     }
 
-    fn behind(&self) -> Behind<'_> {
-        Behind { index: self.index, previous: &self.previous, before: &self.before }
+    fn behind<'s>(&'s self, likely: Option<&'s Pairs>) -> Behind<'s> {
+        Behind { index: self.index, previous: &self.previous, before: &self.before, likely }
+    }
+
+    /// Whether everyone stands behind all that were done before it began.
+    pub(super) fn keep_to_real_time(&self) -> bool {
+        let txns = &self.index.columns.txns;
+        let mut begun = 0;
+        self.order.iter().all(|txn| {
+            begun = begun.max(txns.invoke(*txn));
+            txns.end(*txn) >= begun
+        })
     }
 
     /// Places all transactions, in so many stretches.
-    fn place_all(&mut self, parts: usize) -> Option<()> {
+    fn place_all(&mut self, parts: usize, likely: Option<&Pairs>) -> Option<()> {
         let mut order = std::mem::take(&mut self.order);
         for (place, txn) in order.iter().enumerate() {
             self.rank[*txn as usize].store(open_at(place as u32), Relaxed);
         }
-        let behind = self.behind();
+        let behind = self.behind(likely);
         let mut cuts: Vec<usize> =
             (1..parts).map(|part| cut(&behind, &self.rank, &order, order.len() * part / parts)).collect();
         cuts.push(order.len());
@@ -95,7 +104,7 @@ impl<'i> Ranks<'i> {
         self.before.add(pairs);
         let mut order = std::mem::take(&mut self.order);
         let mut moved = vec![0_u64; self.rank.len() / 64 + 1];
-        let behind = self.behind();
+        let behind = self.behind(None);
         for (first, last) in stretches {
             let txns = &mut order[first as usize..=last as usize];
             for (place, txn) in (first..).zip(&*txns) {
@@ -119,15 +128,16 @@ impl<'i> Ranks<'i> {
     }
 }
 
-/// The transactions that took effect, by the middle of their time. O(n) where times are spread out evenly.
-fn by_time(index: &Index) -> Vec<u32> {
+/// The transactions that took effect, by their ends. O(n) where times are spread out evenly.
+fn by_time(index: &Index, effects: &[(u32, u32)]) -> Vec<u32> {
     let txns = &index.columns.txns;
     let effective = || (0..txns.len() as u32).filter(|txn| index.is_effective(*txn));
-    let latest = effective().map(|txn| middle(txns, txn)).max().unwrap_or(0);
+    let moment = |txn: u32| moment(txns, effects, txn);
+    let latest = effective().map(moment).max().unwrap_or(0);
     // As many drawers as transactions, at most.
     let shift = (0..32).find(|shift| (latest >> shift) as usize <= txns.len()).unwrap_or(31);
     let mut ends = vec![0_u32; (latest >> shift) as usize + 2];
-    effective().for_each(|txn| ends[(middle(txns, txn) >> shift) as usize + 1] += 1);
+    effective().for_each(|txn| ends[(moment(txn) >> shift) as usize + 1] += 1);
     let mut sum = 0;
     for end in &mut ends {
         sum += *end;
@@ -135,23 +145,30 @@ fn by_time(index: &Index) -> Vec<u32> {
     }
     let mut order = vec![NONE; sum as usize];
     for txn in effective() {
-        let slot = &mut ends[(middle(txns, txn) >> shift) as usize];
+        let slot = &mut ends[(moment(txn) >> shift) as usize];
         order[*slot as usize] = txn;
         *slot += 1;
     }
     let mut start = 0;
     for end in ends {
         if end > start + 1 {
-            order[start as usize..end as usize].sort_unstable_by_key(|txn| (middle(txns, *txn), *txn));
+            order[start as usize..end as usize].sort_unstable_by_key(|txn| (moment(*txn), *txn));
         }
         start = end;
     }
     order
 }
 
-/// Twice the middle of the time of a transaction.
-fn middle(txns: &Txns, txn: u32) -> u32 {
-    txns.invoke(txn) + txns.position(txn) / 2
+/// By what transactions are put in order first: their ends, and for those without an end the moment by which nobody seems
+/// to have seen their effects. An order by ends keeps to real time, also where somebody is put before others because they
+/// read from it. `effects` are in order of transactions.
+fn moment(txns: &Txns, effects: &[(u32, u32)], txn: u32) -> u32 {
+    if txns.outcome(txn) == Outcome::Info
+        && let Ok(place) = effects.binary_search_by_key(&txn, |effect| effect.0)
+    {
+        return 2 * effects[place].1 + 2;
+    }
+    txns.position(txn)
 }
 
 /// For each transaction that took effect, the one before it in its process; `NONE` without one.

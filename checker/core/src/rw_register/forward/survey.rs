@@ -1,11 +1,12 @@
 //! What the keys show, counted: dependencies are not kept, but for those that time alone does not put in order.
 
 use super::super::columns::{AGAIN, EXTERNAL, WRITE};
-use super::super::index::{Index, NEVER, NOBODY};
+use super::super::index::{Index, NEVER, NOBODY, Visited};
 use super::super::keys::is_fan;
 use super::super::threads;
-use crate::transactions::NONE;
-use std::ops::Range;
+use super::effects;
+use crate::op::Outcome;
+use crate::transactions::{NONE, Txns};
 
 /// What all keys showed.
 #[derive(Debug, Default)]
@@ -17,35 +18,74 @@ pub(super) struct Survey {
     /// Who overwrote a version, and who read it and was not done when the other one began.
     /// In ascending order.
     pub(super) before: Vec<(u32, u32)>,
+    /// Pairs like those of `before` where neither has to follow the other, but most likely does: both wrote the key at the
+    /// same time, and long after the second one was done somebody read what the first one wrote. In ascending order.
+    pub(super) likely: Vec<(u32, u32)>,
+    /// Keys, ascending, where an order that keeps to real time may have a writer between another one and its reader.
+    pub(super) loose: Vec<u32>,
+    /// Transactions without an end, ascending, and the moment at which they seem to have taken effect.
+    pub(super) effects: Vec<(u32, u32)>,
 }
 
-/// Goes through all keys; nothing if an update was lost, or if too much would have to be kept.
-pub(super) fn survey(index: &Index) -> Option<Survey> {
-    let parts = threads::by_keys(&index.columns, |keys| of_keys(index, keys));
-    let mut whole = Survey::default();
-    for part in parts {
-        let part = part?;
-        whole.dependencies += part.dependencies;
-        whole.open_keys += part.open_keys;
-        whole.before.extend(part.before);
+/// What some keys showed, one after the other.
+#[derive(Debug, Default)]
+pub(in super::super) struct Part {
+    survey: Survey,
+    versions: Versions,
+    /// An update was lost, or too much would have to be kept.
+    is_hopeless: bool,
+}
+
+impl Part {
+    /// Takes a key in, whose reads are resolved and of whose writers is known whether they took effect.
+    pub(in super::super) fn key(&mut self, index: &Index, key: u32) {
+        self.is_hopeless = self.is_hopeless || self.add(index, key).is_none();
     }
-    // As many ascending runs as parts: this sort merges them.
-    whole.before.sort();
-    Some(whole)
-}
 
-fn of_keys(index: &Index, keys: Range<u32>) -> Option<Survey> {
-    let mut survey = Survey::default();
-    let mut versions = Versions::default();
-    let most = index.columns.len() / 8 + 1024;
-    for key in keys {
+    fn add(&mut self, index: &Index, key: u32) -> Option<()> {
+        let most = index.columns.len() / 8 + 1024;
+        let Self { survey, versions, .. } = self;
         versions.load(index, key)?;
         survey.dependencies += versions.dependencies();
         survey.open_keys += u64::from(!versions.is_total());
         versions.before(index, most, &mut survey.before)?;
+        effects::guess(index, versions, &mut survey.effects);
+        if versions.is_loose(index, survey) {
+            survey.loose.push(key);
+        }
+        Some(())
     }
-    survey.before.sort_unstable();
-    Some(survey)
+}
+
+/// What all keys showed, the open ones of which were not looked at; nothing if an update was lost, or if too much would have
+/// to be kept.
+pub(super) fn survey(index: &Index, begun: Visited<Part>) -> Option<Survey> {
+    let Visited { mut parts, open } = begun;
+    let threads = threads::count(index.columns.len());
+    parts.extend(threads::each(open.chunks(open.len().div_ceil(threads).max(1)).collect(), |keys: &[u32]| {
+        let mut part = Part::default();
+        keys.iter().for_each(|key| part.key(index, *key));
+        part
+    }));
+    let mut whole = Survey::default();
+    for Part { survey, is_hopeless, .. } in parts {
+        if is_hopeless {
+            return None;
+        }
+        whole.dependencies += survey.dependencies;
+        whole.open_keys += survey.open_keys;
+        whole.before.extend(survey.before);
+        whole.likely.extend(survey.likely);
+        whole.loose.extend(survey.loose);
+        whole.effects.extend(survey.effects);
+    }
+    whole.before.sort_unstable();
+    whole.likely.sort_unstable();
+    whole.likely.dedup();
+    // As many ascending runs as parts: this sort merges them.
+    whole.loose.sort();
+    effects::keep_latest(&mut whole.effects);
+    Some(whole)
 }
 
 /// The versions of a key and who met them. Reusable.
@@ -59,6 +99,8 @@ pub(super) struct Versions {
     pub(super) writers: Vec<(u32, u32)>,
     /// Who wrote without having read what somebody else wrote, in order of invocation.
     pub(super) roots: Vec<u32>,
+    /// The latest end of all writers in front of each one.
+    done: Vec<u32>,
     again: usize,
     initial_readers: usize,
     initial_overwritten: usize,
@@ -118,6 +160,11 @@ impl Versions {
         self.met[number as usize].1
     }
 
+    /// Who made the version of a write, if that is one.
+    pub(super) fn writer(&self, number: u32) -> Option<u32> {
+        self.place(number).map(|place| self.writers[place].0)
+    }
+
     /// Whether each version but one was made from another one: no two from the same, since no update was lost.
     fn is_total(&self) -> bool {
         self.roots.len() <= 1
@@ -133,6 +180,60 @@ impl Versions {
         let of_initial =
             if !self.is_total() && is_fan(readers, roots) { 1 } else { readers * roots - self.initial_overwritten };
         of_others + of_readers + of_initial
+    }
+
+    /// Whether an order that keeps to real time may have a writer between another one and its reader. O(n).
+    fn is_loose(&mut self, index: &Index, survey: &mut Survey) -> bool {
+        let txns = &index.columns.txns;
+        self.done.clear();
+        let mut done = 0;
+        for (txn, _) in &self.writers {
+            self.done.push(done);
+            done = done.max(txns.end(*txn));
+        }
+        let mut is_loose = false;
+        for (reader, number) in self.reads.iter().copied() {
+            let place = if number == NEVER { None } else { self.place(number) };
+            let others = &self.writers[place.map_or(0, |place| place + 1)..];
+            let next = others.iter().find(|writer| writer.0 != reader);
+            let may_follow = next.is_some_and(|next| txns.invoke(next.0) < txns.end(reader));
+            let may_precede = place.is_some_and(|place| self.done[place] > txns.invoke(self.writers[place].0));
+            if may_follow || may_precede {
+                is_loose = true;
+                place.inspect(|place| self.likely(txns, *place, txns.invoke(reader), survey));
+            }
+        }
+        is_loose
+    }
+
+    /// Whom a writer most likely follows of those that overlap with it, since it was read at a moment.
+    fn likely(&self, txns: &Txns, place: usize, read: u32, survey: &mut Survey) {
+        /// Events between a writer and a reader that make it dear to find out whether one depends on the other.
+        const FAR: u32 = 1024;
+        /// Writers that are looked at in both directions.
+        const NEAR: usize = 16;
+        let writer = self.writers[place].0;
+        let others = &self.writers[place.saturating_sub(NEAR)..self.writers.len().min(place + NEAR)];
+        let overlaps = |other: u32| {
+            txns.invoke(other) < txns.end(writer) && txns.invoke(writer) < txns.end(other) && other != writer
+        };
+        let is_open = txns.outcome(writer) == Outcome::Info;
+        let far = if is_open { 0 } else { FAR };
+        let is_past = |other: u32| read.checked_sub(txns.end(other)).is_some_and(|gap| gap > far);
+        let past = others.iter().map(|other| other.0).filter(|other| is_past(*other) && overlaps(*other));
+        if is_open {
+            survey.effects.extend(past.map(|other| (writer, txns.end(other))));
+        } else {
+            survey.likely.extend(past.map(|other| (writer, other)));
+        }
+    }
+
+    /// The place among the writers of who made a version. O(1) where every write is a version, else O(log n).
+    fn place(&self, number: u32) -> Option<usize> {
+        match self.writers.get(number as usize) {
+            Some(writer) if writer.1 == number => Some(number as usize),
+            _ => self.writers.binary_search_by_key(&number, |writer| writer.1).ok(),
+        }
     }
 
     /// Readers before those who overwrote what they read, where they overlap in time; nothing once there are too many.

@@ -5,12 +5,18 @@ use super::super::threads;
 use super::ranks::Ranks;
 use super::survey::Versions;
 use crate::transactions::NONE;
-use std::ops::Range;
 
 /// Who stands before whom it has to follow, as (txn, before): a writer before one that its reader saw and did not read from,
 /// and whoever overwrote a version before its readers. Nothing if a reader of an initial version saw somebody who wrote it.
-pub(super) fn backward(index: &Index, ranks: &Ranks<'_>) -> Option<Vec<(u32, u32)>> {
-    let parts = threads::by_keys(&index.columns, |keys| Check::new(index, ranks).keys(keys));
+/// As long as the order keeps to real time, this can be the case of `loose` keys only.
+pub(super) fn backward(index: &Index, ranks: &Ranks<'_>, loose: &[u32]) -> Option<Vec<(u32, u32)>> {
+    let threads = threads::count(index.columns.len());
+    let parts = if ranks.keep_to_real_time() {
+        let parts = loose.chunks(loose.len().div_ceil(threads).max(1)).collect();
+        threads::each(parts, |keys: &[u32]| Check::new(index, ranks).keys(keys.iter().copied()))
+    } else {
+        threads::by_keys(&index.columns, |keys| Check::new(index, ranks).keys(keys))
+    };
     let mut all = Vec::new();
     for part in parts {
         all.extend(part?);
@@ -50,7 +56,7 @@ impl<'i> Check<'i> {
         }
     }
 
-    fn keys(mut self, keys: Range<u32>) -> Option<Vec<(u32, u32)>> {
+    fn keys(mut self, keys: impl Iterator<Item = u32>) -> Option<Vec<(u32, u32)>> {
         let mut versions = std::mem::take(&mut self.versions);
         let columns = &self.index.columns;
         for key in keys {

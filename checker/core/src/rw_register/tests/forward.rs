@@ -2,8 +2,9 @@
 
 use super::oracle::{shown, tiny};
 use super::*;
+use crate::rw_register::forward::Part;
 use crate::rw_register::index::Index;
-use crate::rw_register::judge::{Judged, at_once, judge};
+use crate::rw_register::judge::{Judged, at_once, is_weak, judge};
 use crate::synthetic::{Level, Spec, Stream, Workload};
 
 const MODELS: [&str; 8] = [
@@ -22,11 +23,13 @@ fn both(history: &History, model: &str) -> (Option<Judged>, Judged, Vec<Raw>) {
     let mut intake = Intake::default();
     rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
     let mut found = Vec::new();
-    let mut index = Index::resolve(&mut intake.finish(), &mut found).unwrap();
+    let survey = |index: &Index, key: u32, part: &mut Part| part.key(index, key);
+    let (mut index, begun) = Index::resolve(&mut intake.finish(), &mut found, survey).unwrap();
     let (known, options) = (Known::of(history), options(model));
     let order = known_order(&known, options.model);
     let sources = sources_of(&known, &index, &options, order);
-    let quick = at_once(&index, &sources, order, options.model, &found);
+    let weak = is_weak(options.model, order);
+    let quick = weak.then(|| at_once(&index, &sources, order, &found, begun)).flatten();
     index.complete();
     let judged = judge(&index, &sources, order, &options, &mut found).unwrap();
     (quick, judged, found)

@@ -7,7 +7,7 @@ use crate::rw_register::weak::{Rule, examine};
 pub(super) fn index(history: &History) -> Index {
     let mut intake = Intake::default();
     rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
-    let mut index = Index::resolve(&mut intake.finish(), &mut Vec::new()).unwrap();
+    let (mut index, _) = Index::resolve(&mut intake.finish(), &mut Vec::new(), |_, _, (): &mut ()| ()).unwrap();
     index.complete();
     index
 }
