@@ -19,6 +19,7 @@
 //! `raw_words` put everything into sentences. Nothing recurses, nothing is bounded by a time-out (the solver is bounded by
 //! steps, and says so), and no result depends on the order of a hash map.
 
+mod at_hand;
 mod columns;
 mod explain;
 mod forward;
@@ -220,7 +221,7 @@ impl Checker {
         let mut found: Vec<Raw> = Vec::new();
         let order = known_order(known, options.model);
         let is_weak = judge::is_weak(options.model, order);
-        let survey = |index: &Index, key: u32, part: &mut forward::Part| {
+        let survey = |index: &Index, key: index::Key<'_>, part: &mut forward::Part| {
             if is_weak {
                 part.key(index, key);
             }

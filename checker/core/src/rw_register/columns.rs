@@ -2,7 +2,7 @@
 //!
 //! Kept are every write and the reads that say something about other transactions: those of a key before any write of
 //! it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
-//! is taken in. Ten bytes a micro-operation where values lie near each other, four more for the grouping by key, seventeen a
+//! is taken in. Nine bytes a micro-operation where values lie near each other, four more for the grouping by key, seventeen a
 //! transaction.
 
 mod compact;
@@ -13,7 +13,7 @@ use crate::op::Outcome;
 use crate::transactions::Txns;
 use crate::transactions::rows::{MopRef, TxnRow};
 use crate::transactions::txns::TxnsBuilder;
-use compact::{Owners, Values};
+use compact::{Tags, Values};
 use numbering::{Numbered, Numbering};
 
 /// A write; else a read.
@@ -32,12 +32,10 @@ pub(crate) struct Columns {
     pub(crate) txns: Txns,
     /// The keys, ascending; a key's number is its place.
     pub(crate) keys: Vec<i64>,
-    /// Whose each micro-operation is.
-    owners: Owners,
+    /// Whose each micro-operation is, and which of [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`].
+    tags: Tags,
     /// Key of each, by number; empty between [`Columns::take_keys`] and [`Columns::restore_keys`].
     key: Vec<u32>,
-    /// [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`].
-    pub(crate) kind: Vec<u8>,
     values: Values,
     /// Micro-operations of key `k`: `of_key[key_start[k]..key_start[k + 1]]`, in order of transactions.
     key_start: Vec<u32>,
@@ -60,12 +58,17 @@ pub(crate) enum Own {
 impl Columns {
     /// The micro-operations of a transaction.
     pub(crate) fn mops(&self, txn: u32) -> std::ops::Range<usize> {
-        self.owners.mops(txn)
+        self.tags.mops(txn)
+    }
+
+    /// [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`] of a micro-operation.
+    pub(crate) fn kind(&self, mop: usize) -> u8 {
+        self.tags.kind(mop)
     }
 
     /// The transaction of a micro-operation.
     pub(crate) fn txn(&self, mop: usize) -> u32 {
-        self.owners.txn(mop)
+        self.tags.txn(mop)
     }
 
     /// The key of a micro-operation, by number. They must be there.
@@ -75,7 +78,12 @@ impl Columns {
 
     /// What a micro-operation wrote or read; 0 with [`NIL`].
     pub(crate) fn value(&self, mop: usize) -> i64 {
-        if self.kind[mop] & NIL == 0 { self.values.get(mop) } else { 0 }
+        if self.kind(mop) & NIL == 0 { self.values.get(mop) } else { 0 }
+    }
+
+    /// What a micro-operation wrote or read; anything with [`NIL`].
+    pub(crate) fn any_value(&self, mop: usize) -> i64 {
+        self.values.get(mop)
     }
 
     /// The key of each micro-operation, which the grouping by key tells as well: many histories are judged without it, and
@@ -96,7 +104,7 @@ impl Columns {
 
     /// Whether a micro-operation is a read that saw others: its transaction had not written the key.
     pub(crate) fn is_foreign_read(&self, mop: usize) -> bool {
-        self.kind[mop] & WRITE == 0 && self.kind[mop] & (EXTERNAL | AGAIN) != 0
+        self.kind(mop) & WRITE == 0 && self.kind(mop) & (EXTERNAL | AGAIN) != 0
     }
 
     /// The micro-operations of a key.
@@ -106,17 +114,17 @@ impl Columns {
 
     /// Whether a micro-operation is a write.
     pub(crate) fn is_write(&self, mop: usize) -> bool {
-        self.kind[mop] & WRITE != 0
+        self.kind(mop) & WRITE != 0
     }
 
     /// Whether other transactions can meet a micro-operation.
     pub(crate) fn is_external(&self, mop: usize) -> bool {
-        self.kind[mop] & EXTERNAL != 0
+        self.kind(mop) & EXTERNAL != 0
     }
 
     /// How many micro-operations are kept.
     pub(crate) fn len(&self) -> usize {
-        self.kind.len()
+        self.tags.len()
     }
 
     /// The micro-operations by key, which `key_start` is known for; so many threads share it.
@@ -138,6 +146,18 @@ impl Columns {
             }
         });
         of_key
+    }
+
+    /// The micro-operations of some keys.
+    pub(crate) fn of_keys(&self, keys: std::ops::Range<u32>) -> &[u32] {
+        &self.of_key[self.key_start[keys.start as usize] as usize..self.key_start[keys.end as usize] as usize]
+    }
+
+    /// The end of the first of these keys that have so many micro-operations together, at most.
+    pub(crate) fn keys_within(&self, keys: std::ops::Range<u32>, mops: usize) -> u32 {
+        let most = self.key_start[keys.start as usize] as usize + mops;
+        let starts = &self.key_start[keys.start as usize + 1..=keys.end as usize];
+        keys.start + starts.iter().take_while(|start| **start as usize <= most).count() as u32
     }
 
     /// The keys in ranges of about as many micro-operations each.
@@ -172,7 +192,7 @@ impl Intake {
     pub(crate) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
         let txn = self.txns.len() as u32;
         self.txns.push(row);
-        self.columns.owners.begin();
+        self.columns.tags.begin();
         if Self::has_keys_once(mops) {
             for mop in mops {
                 let kind = match *mop {
@@ -198,8 +218,16 @@ impl Intake {
 
     /// Whether a transaction certainly meets no key twice: then it can show nothing about itself.
     fn has_keys_once(mops: &[MopRef<'_>]) -> bool {
-        let before = |place: usize| mops[..place].iter().map(MopRef::key);
-        mops.len() <= 8 && (1..mops.len()).all(|place| before(place).all(|key| key != mops[place].key()))
+        /// More are looked at in another way.
+        const FEW: usize = 16;
+        let mut keys = [0; FEW];
+        mops.len() <= FEW
+            && mops.iter().enumerate().all(|(place, mop)| {
+                let Some(key) = mop.key() else { return false };
+                let is_new = !keys[..place].contains(&key);
+                keys[place] = key;
+                is_new
+            })
     }
 
     fn keep(&mut self, mop: &MopRef<'_>, kind: u8) {
@@ -210,9 +238,8 @@ impl Intake {
         };
         let columns = &mut self.columns;
         columns.key.push(self.numbering.stand_in(key));
-        columns.kind.push(kind);
         columns.values.push(value);
-        columns.owners.push();
+        columns.tags.push(kind);
     }
 
     /// Links the micro-operations of one key: by comparing where there are few, by sorting where there are many.
@@ -332,7 +359,7 @@ impl Intake {
     pub(crate) fn finish(self) -> Columns {
         let Self { txns, mut columns, numbering, .. } = self;
         columns.txns = txns.finish();
-        columns.owners.finish();
+        columns.tags.finish();
         let parts = threads::count(columns.len());
         let Numbered { keys, counts } = numbering.finish(&mut columns.key, parts);
         columns.keys = keys;
@@ -379,7 +406,8 @@ mod tests {
         let keys = columns.take_keys();
         columns.restore_keys();
         assert_eq!((keys.as_slice(), columns.key.as_slice()), (&[1, 1, 1, 0, 0, 1, 2][..], keys.as_slice()));
-        assert_eq!(columns.kind, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, AGAIN | NIL, 0, WRITE | EXTERNAL]);
+        let kinds: Vec<u8> = (0..columns.len()).map(|mop| columns.kind(mop)).collect();
+        assert_eq!(kinds, [EXTERNAL, WRITE, WRITE | EXTERNAL, EXTERNAL | NIL, AGAIN | NIL, 0, WRITE | EXTERNAL]);
         assert_eq!((0..7).map(|mop| columns.value(mop)).collect::<Vec<_>>(), [1, 2, 3, 0, 0, 7, 4]);
         assert_eq!((0..7).map(|mop| columns.txn(mop)).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 0, 1]);
         assert_eq!((columns.of_key(1), columns.mops(1)), (&[0, 1, 2, 5][..], 6..7));

@@ -7,9 +7,11 @@
 //! between it and whom it read from, the orders of writers that reads show ([`super::weak`]) go forward as well: then
 //! causality is kept, and with it all weaker levels.
 //!
-//! The first order is that of time. What goes backward in it is turned around, and what lies between is put in order anew, as
-//! long as that does not go in circles ([`ROUNDS_MAX`] times at most): of transactions that overlap in time any may have come
-//! first, and few do not go forward.
+//! The first order is that of the ends of transactions. Those without an end are put where their effect seems to have taken
+//! place ([`effects`]), and writers that overlap as later reads of one of them suggest. What goes backward in it is turned
+//! around, and what lies between is put in order anew, as long as that does not go in circles ([`ROUNDS_MAX`] times at
+//! most): of transactions that overlap in time any may have come first, and few do not go forward. While an order keeps to
+//! real time, only keys are looked at where transactions overlap in a way that leaves something open ([`survey`]).
 //!
 //! Nothing is said where that does not come out, or where any anomaly was found: it is looked at in full then. So
 //! whatever is left out here, to be quick, costs time and never an answer. Linear in the history, the few transactions aside

@@ -4,11 +4,12 @@
 //! that took effect: an `ok` one, or an `info` one of which some read of an `ok` transaction saw a write. An `info`
 //! transaction that nobody saw may as well not have happened, and orders nothing.
 
-use super::columns::{Columns, NIL, Own};
+use super::at_hand::{AtHand, PIECE, Slice};
+use super::columns::{Columns, EXTERNAL, NIL, Own, WRITE};
 use super::raw::Raw;
 use super::threads;
 use crate::op::Outcome;
-use crate::transactions::NONE;
+use crate::transactions::{NONE, Txns};
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -50,21 +51,42 @@ struct Cases {
 /// Writes of one key by value.
 #[derive(Debug, Default)]
 struct Writes {
+    /// Values, and numbers of the writes.
     items: Vec<(i64, u32)>,
+    by_number: Vec<Write>,
     contiguous: bool,
 }
 
+/// A write of any kind.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    mop: u32,
+    txn: u32,
+    kind: u8,
+}
+
 impl Writes {
-    /// The writes of a key; a value that failed transactions wrote too belongs to who may have taken effect, and one
-    /// that a transaction wrote twice to its last write.
-    fn load(&mut self, columns: &Columns, key: u32, duplicates: &mut Vec<DuplicateWrite>) {
+    fn clear(&mut self) {
         self.items.clear();
-        let writes = columns.of_key(key).iter().filter(|mop| columns.is_write(**mop as usize));
-        self.items.extend(writes.map(|mop| (columns.value(*mop as usize), *mop)));
+        self.by_number.clear();
+    }
+
+    /// The next micro-operations of the key.
+    fn add(&mut self, mops: &[u32], at_hand: Slice<'_>) {
+        let Slice { txn, kind, value, .. } = at_hand;
+        for (place, mop) in mops.iter().enumerate().filter(|(place, _)| kind[*place] & WRITE != 0) {
+            self.items.push((value[place], self.by_number.len() as u32));
+            self.by_number.push(Write { mop: *mop, txn: txn[place], kind: kind[place] });
+        }
+    }
+
+    /// Puts them in order; a value that failed transactions wrote too belongs to who may have taken effect, and one
+    /// that a transaction wrote twice to its last write.
+    fn finish(&mut self, columns: &Columns, key: u32, duplicates: &mut Vec<DuplicateWrite>) {
         if !self.items.is_sorted() {
             self.items.sort_unstable();
         }
-        let txn = |mop: u32| columns.txn(mop as usize);
+        let txn = |number: u32| self.by_number[number as usize].txn;
         self.items.dedup_by(|next, kept| {
             if next.0 != kept.0 {
                 return false;
@@ -86,13 +108,14 @@ impl Writes {
         };
     }
 
-    fn of(&self, value: i64) -> u32 {
+    /// The number of the write of a value.
+    fn of(&self, value: i64) -> Option<u32> {
         let place = if self.contiguous {
             value.checked_sub(self.items[0].0).and_then(|place| usize::try_from(place).ok())
         } else {
             self.items.binary_search_by_key(&value, |item| item.0).ok()
         };
-        place.and_then(|place| self.items.get(place)).map_or(NOBODY, |item| item.1)
+        place.and_then(|place| self.items.get(place)).map(|item| item.1)
     }
 }
 
@@ -105,6 +128,13 @@ struct Resolved {
     seen: Vec<(u32, u32)>,
     /// Keys that `info` transactions wrote.
     open: Vec<u32>,
+}
+
+/// A key whose reads are resolved, and its micro-operations with numbers and times if they are few.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub(crate) key: u32,
+    pub(crate) at_hand: Option<Slice<'a>>,
 }
 
 /// What came of looking at the keys that no `info` transaction wrote, by ranges of keys.
@@ -129,7 +159,7 @@ impl Index {
     pub(crate) fn resolve<P: Default + Send>(
         taken: &mut Columns,
         found: &mut Vec<Raw>,
-        each: impl Fn(&Self, u32, &mut P) + Sync,
+        each: impl Fn(&Self, Key<'_>, &mut P) + Sync,
     ) -> Result<(Self, Visited<P>), Vec<DuplicateWrite>> {
         let mut columns = std::mem::take(taken);
         found.extend(columns.own.drain(..).map(|own| match own {
@@ -211,68 +241,136 @@ impl Index {
     }
 }
 
+/// What is needed to resolve one key after the other.
+#[derive(Debug, Default)]
+struct Resolver {
+    writes: Writes,
+    /// Of the key at hand, as far as it was resolved.
+    numbers: Vec<u32>,
+    /// Writes of the key so far.
+    count: u32,
+    is_open: bool,
+    cases: Cases,
+    resolved: Resolved,
+}
+
 impl Index {
-    /// Resolves the reads of some keys.
-    fn resolve_keys<P: Default>(&self, keys: Range<u32>, each: &impl Fn(&Self, u32, &mut P)) -> (Resolved, P) {
-        let (mut resolved, mut visit) = (Resolved::default(), P::default());
-        let mut writes = Writes::default();
-        let mut cases = Cases::default();
-        for key in keys {
-            writes.load(&self.columns, key, &mut resolved.duplicates);
-            let is_open = self.resolve_key(key, &writes, &mut cases, &mut resolved.seen);
-            cases.tell(self.columns.keys[key as usize], &mut resolved.found);
-            if is_open {
-                resolved.open.push(key);
-            } else if resolved.found.is_empty() {
-                each(self, key, &mut visit);
+    /// Resolves the reads of some keys, as many at a time as can be at hand.
+    fn resolve_keys<P: Default>(&self, keys: Range<u32>, each: &impl Fn(&Self, Key<'_>, &mut P)) -> (Resolved, P) {
+        let (mut resolver, mut visit) = (Resolver::default(), P::default());
+        let (mut at_hand, mut first) = (AtHand::default(), keys.start);
+        while first < keys.end {
+            let end = self.columns.keys_within(first..keys.end, PIECE);
+            if end == first {
+                self.resolve_in_pieces(first, &mut resolver, &mut at_hand);
+                resolver.visit(self, Key { key: first, at_hand: None }, each, &mut visit);
+                first += 1;
+                continue;
             }
+            let mops = self.columns.of_keys(first..end);
+            at_hand.fetch(&self.columns, mops);
+            at_hand.fetch_values(&self.columns, mops);
+            at_hand.fetch_times(&self.columns.txns);
+            let mut start = 0;
+            for key in first..end {
+                let mops = self.columns.of_key(key);
+                let slice = at_hand.slice(start..start + mops.len());
+                start += mops.len();
+                resolver.begin();
+                resolver.writes.add(mops, slice);
+                resolver.writes.finish(&self.columns, key, &mut resolver.resolved.duplicates);
+                resolver.resolve(self, mops, slice);
+                resolver.visit(self, Key { key, at_hand: Some(slice) }, each, &mut visit);
+            }
+            first = end;
         }
-        (resolved, visit)
+        (resolver.resolved, visit)
     }
 
-    /// Resolves the reads of a key, and tells whether it is open of some writers whether they took effect.
-    fn resolve_key(&self, key: u32, writes: &Writes, cases: &mut Cases, seen: &mut Vec<(u32, u32)>) -> bool {
-        let Self { columns, source, .. } = self;
-        let (mut number, mut is_open) = (0, false);
-        for mop in columns.of_key(key).iter().map(|mop| *mop as usize) {
-            if columns.is_write(mop) {
-                source[mop].store(number, Relaxed);
-                number += 1;
-                is_open |= columns.txns.outcome(columns.txn(mop)) == Outcome::Info;
-                continue;
-            }
-            if columns.kind[mop] & NIL != 0 {
-                source[mop].store(NEVER, Relaxed);
-                continue;
-            }
-            let value = columns.value(mop);
-            let write = writes.of(value);
-            source[mop].store(write, Relaxed);
-            let reader = columns.txn(mop);
-            if write == NOBODY {
-                cases.garbage.push((value, reader, NONE));
-                continue;
-            }
-            let writer = columns.txn(write as usize);
-            if writer == reader {
-                continue;
-            }
-            match columns.txns.outcome(writer) {
-                Outcome::Fail => cases.aborted.push((value, reader, writer)),
-                Outcome::Info => seen.push((writer, columns.txns.end(reader))),
+    /// Resolves the reads of a key that has too many micro-operations to be at hand as a whole.
+    fn resolve_in_pieces(&self, key: u32, resolver: &mut Resolver, at_hand: &mut AtHand) {
+        let columns = &self.columns;
+        let mops = columns.of_key(key);
+        resolver.begin();
+        for piece in mops.chunks(PIECE) {
+            at_hand.fetch(columns, piece);
+            at_hand.fetch_values(columns, piece);
+            resolver.writes.add(piece, at_hand.all());
+        }
+        resolver.writes.finish(columns, key, &mut resolver.resolved.duplicates);
+        for piece in mops.chunks(PIECE) {
+            at_hand.fetch(columns, piece);
+            at_hand.fetch_values(columns, piece);
+            resolver.numbers.clear();
+            resolver.resolve(self, piece, at_hand.all());
+        }
+    }
+}
+
+impl Resolver {
+    /// Begins a key.
+    fn begin(&mut self) {
+        self.writes.clear();
+        self.numbers.clear();
+        (self.count, self.is_open) = (0, false);
+    }
+
+    /// Resolves the next reads of the key, all of whose writes are known.
+    fn resolve(&mut self, index: &Index, mops: &[u32], at_hand: Slice<'_>) {
+        for (place, mop) in mops.iter().enumerate() {
+            let (kind, txn) = (at_hand.kind[place], at_hand.txn[place]);
+            let (source, number) = if kind & WRITE != 0 {
+                self.is_open |= index.columns.txns.outcome(txn) == Outcome::Info;
+                self.count += 1;
+                (self.count - 1, self.count - 1)
+            } else if kind & NIL != 0 {
+                (NEVER, NEVER)
+            } else {
+                self.read(&index.columns.txns, txn, at_hand.value[place])
+            };
+            index.source[*mop as usize].store(source, Relaxed);
+            self.numbers.push(number);
+        }
+    }
+
+    /// The write of a value that was read, and its number.
+    fn read(&mut self, txns: &Txns, reader: u32, value: i64) -> (u32, u32) {
+        let Some(number) = self.writes.of(value) else {
+            self.cases.garbage.push((value, reader, NONE));
+            return (NOBODY, NOBODY);
+        };
+        let Write { mop, txn: writer, kind } = self.writes.by_number[number as usize];
+        if writer != reader {
+            match txns.outcome(writer) {
+                Outcome::Fail => self.cases.aborted.push((value, reader, writer)),
+                Outcome::Info => self.resolved.seen.push((writer, txns.end(reader))),
                 Outcome::Ok => {}
             }
-            if !columns.is_external(write as usize) {
-                cases.intermediate.push((value, reader, writer));
+            if kind & EXTERNAL == 0 {
+                self.cases.intermediate.push((value, reader, writer));
             }
         }
-        is_open
+        (mop, number)
+    }
+
+    /// Tells what a resolved key showed, and has it visited unless that has to wait.
+    fn visit<P>(&mut self, index: &Index, key: Key<'_>, each: &impl Fn(&Index, Key<'_>, &mut P), visit: &mut P) {
+        self.cases.tell(index.columns.keys[key.key as usize], &mut self.resolved.found);
+        if self.is_open {
+            self.resolved.open.push(key.key);
+        } else if self.resolved.found.is_empty() {
+            let at_hand = key.at_hand.map(|slice| Slice { number: &self.numbers, ..slice });
+            each(index, Key { at_hand, ..key }, visit);
+        }
     }
 }
 
 impl Cases {
     /// One finding for each value.
     fn tell(&mut self, key: i64, found: &mut Vec<Raw>) {
+        if self.aborted.is_empty() && self.intermediate.is_empty() && self.garbage.is_empty() {
+            return;
+        }
         for (kind, cases) in [&mut self.aborted, &mut self.intermediate, &mut self.garbage].into_iter().enumerate() {
             cases.sort_unstable();
             cases.dedup();

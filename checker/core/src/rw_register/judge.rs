@@ -158,15 +158,21 @@ struct WeakLevels {
 /// Asks for all rules; the order in processes counts only where the model relies on it.
 fn weak_levels(index: &Index, order: Order) -> Result<WeakLevels, SpillError> {
     let processes = order != Order::Data;
-    // Whatever keeps the strongest rule keeps them all.
+    // What is direct is found quickly, and contradicts causality as well.
+    for rule in [Rule::Monotonic, Rule::Atomic] {
+        let weak = weak::examine(index, rule, false)?;
+        if !weak.cycles.is_empty() {
+            return Ok(WeakLevels { broken: vec![(rule, false, weak)], is_causal: false });
+        }
+    }
     let strongest = weak::examine(index, Rule::Causal, processes)?;
     if strongest.cycles.is_empty() && !strongest.contradictory {
         return Ok(WeakLevels { broken: Vec::new(), is_causal: true });
     }
-    for rule in [Rule::Monotonic, Rule::Atomic, Rule::Causal] {
-        let weak = weak::examine(index, rule, false)?;
+    if processes {
+        let weak = weak::examine(index, Rule::Causal, false)?;
         if !weak.cycles.is_empty() {
-            return Ok(WeakLevels { broken: vec![(rule, false, weak)], is_causal: false });
+            return Ok(WeakLevels { broken: vec![(Rule::Causal, false, weak)], is_causal: false });
         }
     }
     let told = !strongest.cycles.is_empty();

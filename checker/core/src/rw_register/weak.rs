@@ -294,13 +294,17 @@ impl<'i> Search<'i> {
             Rule::Monotonic | Rule::Atomic => {
                 let mops = columns.mops(reader);
                 let last = if self.rule == Rule::Monotonic { read } else { mops.end };
-                let reads =
-                    |txn: u32| (mops.start..last).any(|mop| columns.is_foreign_read(mop) && self.read_from(mop) == txn);
-                let process = |txn: u32| columns.txns.process(txn);
+                let mut sources = std::mem::take(&mut self.queue);
+                sources.clear();
+                sources.extend(
+                    (mops.start..last).filter(|mop| columns.is_foreign_read(*mop)).map(|mop| self.read_from(mop)),
+                );
+                let process = |txn: u32| columns.txns.process_number(txn);
                 let follows = |txn: u32| {
                     self.processes && self.rule == Rule::Atomic && process(txn) == process(reader) && txn < reader
                 };
-                candidates.retain(|txn| reads(*txn) || follows(*txn));
+                candidates.retain(|txn| sources.contains(txn) || follows(*txn));
+                self.queue = sources;
             }
         }
     }

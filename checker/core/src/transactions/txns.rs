@@ -19,12 +19,18 @@ pub(crate) struct Txns {
     /// Number of the process.
     process: Vec<u32>,
     processes: Vec<i64>,
-    invoke: Vec<u32>,
-    /// Completion of `ok` and `fail`. For `info`: the first completion by which its effect had been seen; `NONE`
-    /// until then.
-    moment: Vec<u32>,
+    times: Vec<Times>,
     outcome: Vec<Outcome>,
     op_ids: OpIds,
+}
+
+/// When a transaction began, and when it was over: side by side, since most that ask for one ask for the other.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    invoke: u32,
+    /// Completion of `ok` and `fail`. For `info`: the first completion by which its effect had been seen; `NONE`
+    /// until then.
+    moment: u32,
 }
 
 /// `op_id`s of the transactions.
@@ -46,7 +52,7 @@ impl Default for OpIds {
 impl Txns {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.invoke.len()
+        self.times.len()
     }
 
     /// How it ended.
@@ -75,24 +81,25 @@ impl Txns {
     }
 
     /// Moment of its invocation.
+    #[inline]
     pub(crate) fn invoke(&self, txn: u32) -> u32 {
-        self.invoke[txn as usize]
+        self.times[txn as usize].invoke
     }
 
     /// Moment from which on it cannot take effect any more; `NONE` for `info`.
     pub(crate) fn end(&self, txn: u32) -> u32 {
-        if self.outcome(txn) == Outcome::Info { NONE } else { self.moment[txn as usize] }
+        if self.outcome(txn) == Outcome::Info { NONE } else { self.times[txn as usize].moment }
     }
 
     /// Whether `earlier` completed `ok` before `later` was invoked.
     pub(crate) fn precedes(&self, earlier: u32, later: u32) -> bool {
-        self.outcome(earlier) == Outcome::Ok && self.moment[earlier as usize] < self.invoke(later)
+        self.outcome(earlier) == Outcome::Ok && self.times[earlier as usize].moment < self.invoke(later)
     }
 
     /// Where it stands on the line: at its completion, an `info` at the first completion by which its effect had been
     /// seen, never before its invocation. Even numbers are `info`, odd ones `ok`.
     pub(crate) fn position(&self, txn: u32) -> u32 {
-        let moment = self.moment[txn as usize];
+        let moment = self.times[txn as usize].moment;
         match self.outcome(txn) {
             // One below `NONE`, so that every position is a number that can be doubled.
             Outcome::Info if moment == NONE => (NONE >> 1) * 2,
@@ -103,14 +110,14 @@ impl Txns {
 
     /// One past the last moment of any event.
     pub(crate) fn moments(&self) -> u32 {
-        let last = |moments: &[u32]| moments.iter().copied().filter(|moment| *moment != NONE).max();
-        last(&self.invoke).max(last(&self.moment)).map_or(0, |last| last + 1)
+        let moments = self.times.iter().flat_map(|times| [times.invoke, times.moment]);
+        moments.filter(|moment| *moment != NONE).max().map_or(0, |last| last + 1)
     }
 
     /// Tells that the effect of an `info` was seen by `moment`.
     pub(crate) fn note_seen(&mut self, txn: u32, moment: u32) {
         debug_assert_eq!(self.outcome(txn), Outcome::Info);
-        let slot = &mut self.moment[txn as usize];
+        let slot = &mut self.times[txn as usize].moment;
         *slot = (*slot).min(moment);
     }
 
@@ -191,20 +198,17 @@ impl TxnsBuilder {
         if let Some((invokes, completes)) = &mut self.wide {
             invokes.push(invoke_seq);
             completes.push(complete.unwrap_or(u64::MAX));
-            self.txns.invoke.push(0);
-            self.txns.moment.push(NONE);
+            self.txns.times.push(Times { invoke: 0, moment: NONE });
         } else {
-            self.txns.invoke.push((invoke_seq - self.base) as u32);
-            self.txns.moment.push(complete.map_or(NONE, |complete| (complete - self.base) as u32));
+            let moment = |seq: u64| (seq - self.base) as u32;
+            self.txns.times.push(Times { invoke: moment(invoke_seq), moment: complete.map_or(NONE, moment) });
         }
     }
 
     fn widen(&mut self) {
         let base = self.base;
-        let wide = |moments: &[u32]| -> Vec<u64> {
-            moments.iter().map(|moment| if *moment == NONE { u64::MAX } else { base + u64::from(*moment) }).collect()
-        };
-        self.wide = Some((wide(&self.txns.invoke), wide(&self.txns.moment)));
+        let wide = |moment: u32| if moment == NONE { u64::MAX } else { base + u64::from(moment) };
+        self.wide = Some(self.txns.times.iter().map(|times| (wide(times.invoke), wide(times.moment))).unzip());
     }
 
     /// How many there are so far.
@@ -224,8 +228,8 @@ impl TxnsBuilder {
             events.sort_unstable();
             events.dedup();
             let place = |seq: &u64| events.binary_search(seq).map_or(NONE, |place| place as u32);
-            self.txns.invoke = invokes.iter().map(place).collect();
-            self.txns.moment = completes.iter().map(place).collect();
+            let times = invokes.iter().map(place).zip(completes.iter().map(place));
+            self.txns.times = times.map(|(invoke, moment)| Times { invoke, moment }).collect();
         }
         self.txns
     }

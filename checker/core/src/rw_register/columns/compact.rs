@@ -2,36 +2,41 @@
 
 use std::ops::Range;
 
-/// Micro-operations that share a base in [`Owners`].
-const BLOCK: usize = 64;
+/// Micro-operations that share a base in [`Tags`].
+const BLOCK: usize = 16;
 
-/// Transactions of micro-operations: one byte for each, and four for each transaction and each block.
+/// Transactions and kinds of micro-operations: one byte for each, and four for each transaction and each block.
 #[derive(Debug, Default)]
-pub(crate) struct Owners {
+pub(crate) struct Tags {
     /// Micro-operations of transaction `t`: `start[t]..start[t + 1]`.
     start: Vec<u32>,
     /// Transaction of the first micro-operation of each block.
     base: Vec<u32>,
-    /// How many transactions each stands behind its base; [`FAR`]: that many or more.
-    offset: Vec<u8>,
+    /// The kind, and above it how many transactions it stands behind its base; [`FAR`]: that many or more.
+    tag: Vec<u8>,
 }
 
-const FAR: u8 = u8::MAX;
+/// Bits of a kind.
+const KIND_BITS: u32 = 4;
+const KIND: u8 = (1 << KIND_BITS) - 1;
+const FAR: u8 = u8::MAX >> KIND_BITS;
 
-impl Owners {
+impl Tags {
     /// Begins the next transaction.
     pub(crate) fn begin(&mut self) {
-        self.start.push(self.offset.len() as u32);
+        self.start.push(self.tag.len() as u32);
     }
 
-    /// The next micro-operation of the transaction that was begun last.
-    pub(crate) fn push(&mut self) {
+    /// The next micro-operation of the transaction that was begun last; its kind has four bits.
+    pub(crate) fn push(&mut self, kind: u8) {
+        debug_assert!(kind <= KIND);
         let txn = self.start.len() as u32 - 1;
-        let block = self.offset.len() / BLOCK;
+        let block = self.tag.len() / BLOCK;
         if block == self.base.len() {
             self.base.push(txn);
         }
-        self.offset.push((txn - self.base[block]).min(u32::from(FAR)) as u8);
+        let offset = (txn - self.base[block]).min(u32::from(FAR)) as u8;
+        self.tag.push(offset << KIND_BITS | kind);
     }
 
     /// Ends the last transaction.
@@ -39,14 +44,24 @@ impl Owners {
         self.begin();
     }
 
+    /// How many micro-operations there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tag.len()
+    }
+
     /// The micro-operations of a transaction.
     pub(crate) fn mops(&self, txn: u32) -> Range<usize> {
         self.start[txn as usize] as usize..self.start[txn as usize + 1] as usize
     }
 
+    /// The kind of a micro-operation.
+    pub(crate) fn kind(&self, mop: usize) -> u8 {
+        self.tag[mop] & KIND
+    }
+
     /// The transaction of a micro-operation. O(1); O(log n) behind many transactions without micro-operations.
     pub(crate) fn txn(&self, mop: usize) -> u32 {
-        let (base, offset) = (self.base[mop / BLOCK], self.offset[mop]);
+        let (base, offset) = (self.base[mop / BLOCK], self.tag[mop] >> KIND_BITS);
         if offset < FAR {
             return base + u32::from(offset);
         }
@@ -93,21 +108,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_are_found_behind_any_number_of_empty_transactions() {
-        for empty in [0, 1, 253, 254, 255, 256, 1000] {
-            let (mut owners, mut expected) = (Owners::default(), Vec::new());
+    fn tags_are_found_behind_any_number_of_empty_transactions() {
+        for empty in [0, 1, 13, 14, 15, 16, 255, 1000] {
+            let (mut tags, mut expected) = (Tags::default(), Vec::new());
             let mut txn = 0;
             for count in [3, 0, 1, 100, 1] {
-                owners.begin();
-                (0..count).for_each(|_| owners.push());
+                tags.begin();
+                (0..count).for_each(|_| tags.push(txn as u8 & KIND));
                 expected.extend(std::iter::repeat_n(txn, count));
                 txn += 1;
-                (0..empty).for_each(|_| owners.begin());
+                (0..empty).for_each(|_| tags.begin());
                 txn += empty;
             }
-            owners.finish();
-            assert_eq!((0..expected.len()).map(|mop| owners.txn(mop)).collect::<Vec<_>>(), expected, "{empty}");
-            assert!(expected.iter().enumerate().all(|(mop, txn)| owners.mops(*txn).contains(&mop)));
+            tags.finish();
+            assert_eq!((0..expected.len()).map(|mop| tags.txn(mop)).collect::<Vec<_>>(), expected, "{empty}");
+            assert!(expected.iter().enumerate().all(|(mop, txn)| tags.mops(*txn).contains(&mop)));
+            assert!(expected.iter().enumerate().all(|(mop, txn)| tags.kind(mop) == *txn as u8 & KIND));
         }
     }
 

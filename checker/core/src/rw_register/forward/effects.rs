@@ -3,17 +3,17 @@
 //! A client that gave up does not tell when its writes reached the store: at once, or much later. Until then others read
 //! older versions. Whatever is guessed here costs time if it is wrong, and no answer.
 
-use super::super::index::{Index, NEVER};
+use super::super::index::NEVER;
 use super::survey::Versions;
 use crate::op::Outcome;
+use crate::transactions::Txns;
 
 /// Reads of a key that are looked at for a version that nobody read, at most.
 const READS_MAX: usize = 64;
 
 /// Adds, for each writer of a key without an end, a moment before which others seem not to have seen its write. O(n) in
 /// the reads of the key.
-pub(super) fn guess(index: &Index, versions: &Versions, effects: &mut Vec<(u32, u32)>) {
-    let txns = &index.columns.txns;
+pub(super) fn guess(txns: &Txns, versions: &Versions, effects: &mut Vec<(u32, u32)>) {
     let is_open = |txn: u32| txns.outcome(txn) == Outcome::Info;
     let first = effects.len();
     effects.extend(versions.writers.iter().filter(|writer| is_open(writer.0)));

@@ -33,13 +33,20 @@ pub(super) struct Behind<'i> {
     pub(super) before: &'i Pairs,
     /// Whom they most likely follow.
     pub(super) likely: Option<&'i Pairs>,
+    /// Whom they read from, of those that were not done when they began; everything that is read, if that is not known. The
+    /// others stand before them in any order that keeps to real time.
+    pub(super) overlaps: Option<&'i Pairs>,
 }
 
 impl Behind<'_> {
     /// Calls `each` with everyone whom a transaction has to follow, until it gives nothing.
     fn each(&self, txn: u32, mut each: impl FnMut(u32) -> Option<()>) -> Option<()> {
         let columns = &self.index.columns;
-        for mop in columns.mops(txn).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
+        if let Some(overlaps) = self.overlaps {
+            overlaps.of(txn).try_for_each(&mut each)?;
+        }
+        let mops = if self.overlaps.is_none() { columns.mops(txn) } else { 0..0 };
+        for mop in mops.filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
             let write = self.index.write_of(mop);
             if write != NEVER {
                 each(columns.txn(write as usize))?;

@@ -24,6 +24,8 @@ pub(super) struct Ranks<'i> {
     order: Vec<u32>,
     /// Who stands elsewhere since the order was mended; nothing before that. One bit for each transaction.
     moved: Option<Vec<u64>>,
+    /// Whether everyone stands behind all that were done before it began.
+    pub(super) is_timely: bool,
 }
 
 impl<'i> Ranks<'i> {
@@ -39,25 +41,29 @@ impl<'i> Ranks<'i> {
             rank: (0..txns).map(|_| AtomicU32::new(NONE)).collect(),
             order: Vec::new(),
             moved: None,
+            is_timely: false,
         };
         let likely = Pairs::new(txns, std::mem::take(&mut survey.likely));
+        let overlaps = survey.overlaps.take().map(|overlaps| Pairs::new(txns, overlaps));
         let parts = threads::count(index.columns.len());
         // What is turned around in one part may lie in another, and what is likely need not be so.
-        for (parts, likely) in [(parts, Some(&likely)), (1, None)] {
+        for (parts, likely, overlaps) in [(parts, Some(&likely), overlaps.as_ref()), (1, None, None)] {
             ranks.order = by_time(index, &survey.effects);
-            if ranks.place_all(parts, likely).is_some() {
+            let is_placed = ranks.place_all(parts, likely, overlaps).is_some();
+            ranks.is_timely = is_placed && ranks.keep_to_real_time();
+            if ranks.is_timely || is_placed && overlaps.is_none() {
                 return Some(ranks);
             }
         }
         None
     }
 
-    fn behind<'s>(&'s self, likely: Option<&'s Pairs>) -> Behind<'s> {
-        Behind { index: self.index, previous: &self.previous, before: &self.before, likely }
+    fn behind<'s>(&'s self, likely: Option<&'s Pairs>, overlaps: Option<&'s Pairs>) -> Behind<'s> {
+        Behind { index: self.index, previous: &self.previous, before: &self.before, likely, overlaps }
     }
 
     /// Whether everyone stands behind all that were done before it began.
-    pub(super) fn keep_to_real_time(&self) -> bool {
+    fn keep_to_real_time(&self) -> bool {
         let txns = &self.index.columns.txns;
         let mut begun = 0;
         self.order.iter().all(|txn| {
@@ -67,12 +73,12 @@ impl<'i> Ranks<'i> {
     }
 
     /// Places all transactions, in so many stretches.
-    fn place_all(&mut self, parts: usize, likely: Option<&Pairs>) -> Option<()> {
+    fn place_all(&mut self, parts: usize, likely: Option<&Pairs>, overlaps: Option<&Pairs>) -> Option<()> {
         let mut order = std::mem::take(&mut self.order);
         for (place, txn) in order.iter().enumerate() {
             self.rank[*txn as usize].store(open_at(place as u32), Relaxed);
         }
-        let behind = self.behind(likely);
+        let behind = self.behind(likely, overlaps);
         let mut cuts: Vec<usize> =
             (1..parts).map(|part| cut(&behind, &self.rank, &order, order.len() * part / parts)).collect();
         cuts.push(order.len());
@@ -104,7 +110,7 @@ impl<'i> Ranks<'i> {
         self.before.add(pairs);
         let mut order = std::mem::take(&mut self.order);
         let mut moved = vec![0_u64; self.rank.len() / 64 + 1];
-        let behind = self.behind(None);
+        let behind = self.behind(None, None);
         for (first, last) in stretches {
             let txns = &mut order[first as usize..=last as usize];
             for (place, txn) in (first..).zip(&*txns) {
@@ -114,6 +120,7 @@ impl<'i> Ranks<'i> {
             Stretch { behind: &behind, rank: &self.rank, order: txns, first }.place()?;
         }
         (self.order, self.moved) = (order, Some(moved));
+        self.is_timely = self.keep_to_real_time();
         Some(())
     }
 

@@ -1,7 +1,8 @@
 //! What the keys show, counted: dependencies are not kept, but for those that time alone does not put in order.
 
+use super::super::at_hand::{AtHand, PIECE, Slice};
 use super::super::columns::{AGAIN, EXTERNAL, WRITE};
-use super::super::index::{Index, NEVER, NOBODY, Visited};
+use super::super::index::{Index, Key, NEVER, NOBODY, Visited};
 use super::super::keys::is_fan;
 use super::super::threads;
 use super::effects;
@@ -21,6 +22,9 @@ pub(super) struct Survey {
     /// Pairs like those of `before` where neither has to follow the other, but most likely does: both wrote the key at the
     /// same time, and long after the second one was done somebody read what the first one wrote. In ascending order.
     pub(super) likely: Vec<(u32, u32)>,
+    /// Readers, and whom they read from without that being over when they began; nothing if they are many. In ascending
+    /// order.
+    pub(super) overlaps: Option<Vec<(u32, u32)>>,
     /// Keys, ascending, where an order that keeps to real time may have a writer between another one and its reader.
     pub(super) loose: Vec<u32>,
     /// Transactions without an end, ascending, and the moment at which they seem to have taken effect.
@@ -31,6 +35,7 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 pub(in super::super) struct Part {
     survey: Survey,
+    overlaps: Vec<(u32, u32)>,
     versions: Versions,
     /// An update was lost, or too much would have to be kept.
     is_hopeless: bool,
@@ -38,23 +43,32 @@ pub(in super::super) struct Part {
 
 impl Part {
     /// Takes a key in, whose reads are resolved and of whose writers is known whether they took effect.
-    pub(in super::super) fn key(&mut self, index: &Index, key: u32) {
+    pub(in super::super) fn key(&mut self, index: &Index, key: Key<'_>) {
         self.is_hopeless = self.is_hopeless || self.add(index, key).is_none();
     }
 
-    fn add(&mut self, index: &Index, key: u32) -> Option<()> {
+    fn add(&mut self, index: &Index, key: Key<'_>) -> Option<()> {
         let most = index.columns.len() / 8 + 1024;
-        let Self { survey, versions, .. } = self;
-        versions.load(index, key)?;
+        let Self { survey, versions, overlaps, .. } = self;
+        versions.load(index, key, true)?;
         survey.dependencies += versions.dependencies();
         survey.open_keys += u64::from(!versions.is_total());
-        versions.before(index, most, &mut survey.before)?;
-        effects::guess(index, versions, &mut survey.effects);
-        if versions.is_loose(index, survey) {
-            survey.loose.push(key);
+        let txns = &index.columns.txns;
+        versions.before(txns, most, &mut survey.before)?;
+        effects::guess(txns, versions, &mut survey.effects);
+        if overlaps.len() < overlaps_max(index) {
+            versions.overlaps(overlaps);
+        }
+        if versions.is_loose(txns, survey) {
+            survey.loose.push(key.key);
         }
         Some(())
     }
+}
+
+/// Overlaps that a part keeps, about.
+fn overlaps_max(index: &Index) -> usize {
+    index.columns.len() / 64 + 64
 }
 
 /// What all keys showed, the open ones of which were not looked at; nothing if an update was lost, or if too much would have
@@ -64,13 +78,19 @@ pub(super) fn survey(index: &Index, begun: Visited<Part>) -> Option<Survey> {
     let threads = threads::count(index.columns.len());
     parts.extend(threads::each(open.chunks(open.len().div_ceil(threads).max(1)).collect(), |keys: &[u32]| {
         let mut part = Part::default();
-        keys.iter().for_each(|key| part.key(index, *key));
+        keys.iter().for_each(|key| part.key(index, Key { key: *key, at_hand: None }));
         part
     }));
     let mut whole = Survey::default();
-    for Part { survey, is_hopeless, .. } in parts {
+    let many = overlaps_max(index);
+    let mut overlaps = parts.iter().all(|part| part.overlaps.len() < many).then(Vec::new);
+    for Part { survey, overlaps: of_part, is_hopeless, .. } in parts {
         if is_hopeless {
             return None;
+        }
+        if let Some(overlaps) = &mut overlaps {
+            overlaps.extend(of_part);
+            overlaps.sort_unstable();
         }
         whole.dependencies += survey.dependencies;
         whole.open_keys += survey.open_keys;
@@ -82,6 +102,7 @@ pub(super) fn survey(index: &Index, begun: Visited<Part>) -> Option<Survey> {
     whole.before.sort_unstable();
     whole.likely.sort_unstable();
     whole.likely.dedup();
+    whole.overlaps = overlaps;
     // As many ascending runs as parts: this sort merges them.
     whole.loose.sort();
     effects::keep_latest(&mut whole.effects);
@@ -99,42 +120,74 @@ pub(super) struct Versions {
     pub(super) writers: Vec<(u32, u32)>,
     /// Who wrote without having read what somebody else wrote, in order of invocation.
     pub(super) roots: Vec<u32>,
-    /// The latest end of all writers in front of each one.
-    done: Vec<u32>,
+    /// Invocations and ends of the readers.
+    times: Vec<(u32, u32)>,
+    /// The same of the writers: invocation, end, and the latest end of those in front.
+    spans: Vec<(u32, u32, u32)>,
+    at_hand: AtHand,
     again: usize,
     initial_readers: usize,
     initial_overwritten: usize,
 }
 
 impl Versions {
-    /// Makes it that of a key; nothing if an update was lost, or if versions follow each other in a circle.
-    pub(super) fn load(&mut self, index: &Index, key: u32) -> Option<()> {
-        let columns = &index.columns;
-        let mops = columns.of_key(key);
+    /// Makes it that of a key, with the times of readers and writers if they are needed; nothing if an update was lost, or if
+    /// versions follow each other in a circle.
+    pub(super) fn load(&mut self, index: &Index, key: Key<'_>, with_times: bool) -> Option<()> {
+        let mops = index.columns.of_key(key.key);
         self.met.clear();
         self.met.resize(mops.len(), (0, NONE));
         self.reads.clear();
         self.writers.clear();
         self.roots.clear();
+        self.times.clear();
+        self.spans.clear();
         (self.again, self.initial_readers, self.initial_overwritten) = (0, 0, 0);
         let mut seen = (NONE, NOBODY);
-        for mop in mops.iter().map(|mop| *mop as usize) {
-            let (kind, txn) = (columns.kind[mop], columns.txn(mop));
+        if let Some(at_hand) = key.at_hand {
+            self.add(index, at_hand, &mut seen)?;
+        } else {
+            let mut at_hand = std::mem::take(&mut self.at_hand);
+            for piece in mops.chunks(PIECE) {
+                at_hand.fetch(&index.columns, piece);
+                at_hand.fetch_numbers(index, piece);
+                if with_times {
+                    at_hand.fetch_times(&index.columns.txns);
+                }
+                self.add(index, at_hand.all(), &mut seen)?;
+            }
+            self.at_hand = at_hand;
+        }
+        let mut done = 0;
+        for (_, end, before) in &mut self.spans {
+            *before = done;
+            done = done.max(*end);
+        }
+        (self.writers.is_empty() || !self.roots.is_empty()).then_some(())
+    }
+
+    /// The next micro-operations of the key; `seen` is the last read of another's version, and the number of that.
+    fn add(&mut self, index: &Index, at_hand: Slice<'_>, seen: &mut (u32, u32)) -> Option<()> {
+        let Slice { kind, txn, number, time, .. } = at_hand;
+        for place in 0..kind.len() {
+            let (kind, txn, number) = (kind[place], txn[place], number[place]);
             if kind & (WRITE | EXTERNAL) == EXTERNAL {
-                seen = (txn, index.number_of_read(mop));
-                self.reads.push(seen);
-                match seen.1 {
+                *seen = (txn, number);
+                self.reads.push(*seen);
+                self.times.extend(time.get(place));
+                match number {
                     NEVER => self.initial_readers += 1,
                     number => self.met[number as usize].0 += 1,
                 }
             } else if kind & WRITE == 0 {
-                self.again += usize::from(kind & AGAIN != 0 && index.number_of_read(mop) != NEVER);
+                self.again += usize::from(kind & AGAIN != 0 && number != NEVER);
             } else if kind & EXTERNAL != 0 && index.is_effective(txn) {
-                self.writers.push((txn, index.write_of(mop)));
+                self.writers.push((txn, number));
+                self.spans.extend(time.get(place).map(|(invoke, end)| (*invoke, *end, 0)));
                 self.overwrites(txn, if seen.0 == txn { seen.1 } else { NOBODY })?;
             }
         }
-        (self.writers.is_empty() || !self.roots.is_empty()).then_some(())
+        Some(())
     }
 
     fn overwrites(&mut self, txn: u32, seen: u32) -> Option<()> {
@@ -182,25 +235,27 @@ impl Versions {
         of_others + of_readers + of_initial
     }
 
-    /// Whether an order that keeps to real time may have a writer between another one and its reader. O(n).
-    fn is_loose(&mut self, index: &Index, survey: &mut Survey) -> bool {
-        let txns = &index.columns.txns;
-        self.done.clear();
-        let mut done = 0;
-        for (txn, _) in &self.writers {
-            self.done.push(done);
-            done = done.max(txns.end(*txn));
+    /// Readers that began before those were done whom they read from.
+    fn overlaps(&self, overlaps: &mut Vec<(u32, u32)>) {
+        for ((reader, number), (invoke, _)) in self.reads.iter().zip(&self.times).filter(|(read, _)| read.1 != NEVER) {
+            let place = self.place(*number).filter(|place| self.spans[*place].1 >= *invoke);
+            overlaps.extend(place.map(|place| (*reader, self.writers[place].0)));
         }
+    }
+
+    /// Whether an order that keeps to real time may have a writer between another one and its reader. O(n).
+    fn is_loose(&self, txns: &Txns, survey: &mut Survey) -> bool {
         let mut is_loose = false;
-        for (reader, number) in self.reads.iter().copied() {
-            let place = if number == NEVER { None } else { self.place(number) };
-            let others = &self.writers[place.map_or(0, |place| place + 1)..];
-            let next = others.iter().find(|writer| writer.0 != reader);
-            let may_follow = next.is_some_and(|next| txns.invoke(next.0) < txns.end(reader));
-            let may_precede = place.is_some_and(|place| self.done[place] > txns.invoke(self.writers[place].0));
+        for ((reader, number), (invoke, end)) in self.reads.iter().zip(&self.times) {
+            let place = if *number == NEVER { None } else { self.place(*number) };
+            let first = place.map_or(0, |place| place + 1);
+            let own = self.writers.get(first).is_some_and(|writer| writer.0 == *reader);
+            let next = self.spans.get(first + usize::from(own));
+            let may_follow = next.is_some_and(|next| next.0 < *end);
+            let may_precede = place.map(|place| self.spans[place]).is_some_and(|(invoke, _, done)| done > invoke);
             if may_follow || may_precede {
                 is_loose = true;
-                place.inspect(|place| self.likely(txns, *place, txns.invoke(reader), survey));
+                place.inspect(|place| self.likely(txns, *place, *invoke, survey));
             }
         }
         is_loose
@@ -208,8 +263,9 @@ impl Versions {
 
     /// Whom a writer most likely follows of those that overlap with it, since it was read at a moment.
     fn likely(&self, txns: &Txns, place: usize, read: u32, survey: &mut Survey) {
-        /// Events between a writer and a reader that make it dear to find out whether one depends on the other.
-        const FAR: u32 = 1024;
+        /// Events between a writer and a reader that make it dear to find out whether one depends on the other; tests meet
+        /// them in short histories.
+        const FAR: u32 = if cfg!(test) { 32 } else { 1024 };
         /// Writers that are looked at in both directions.
         const NEAR: usize = 16;
         let writer = self.writers[place].0;
@@ -237,11 +293,9 @@ impl Versions {
     }
 
     /// Readers before those who overwrote what they read, where they overlap in time; nothing once there are too many.
-    fn before(&self, index: &Index, most: usize, before: &mut Vec<(u32, u32)>) -> Option<()> {
-        let txns = &index.columns.txns;
-        for (reader, number) in self.reads.iter().copied() {
-            let end = txns.end(reader);
-            let overlaps = |txn: &u32| txns.invoke(*txn) < end;
+    fn before(&self, txns: &Txns, most: usize, before: &mut Vec<(u32, u32)>) -> Option<()> {
+        for ((reader, number), (_, end)) in self.reads.iter().copied().zip(&self.times) {
+            let overlaps = |txn: &u32| txns.invoke(*txn) < *end;
             if number == NEVER {
                 let roots = self.roots.iter().take_while(|txn| overlaps(txn)).filter(|txn| **txn != reader);
                 before.extend(roots.map(|txn| (*txn, reader)));

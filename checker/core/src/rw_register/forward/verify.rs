@@ -1,6 +1,6 @@
 //! What goes backward in an order, of everything that the keys show.
 
-use super::super::index::{Index, NEVER};
+use super::super::index::{Index, Key, NEVER};
 use super::super::threads;
 use super::ranks::Ranks;
 use super::survey::Versions;
@@ -11,7 +11,7 @@ use crate::transactions::NONE;
 /// As long as the order keeps to real time, this can be the case of `loose` keys only.
 pub(super) fn backward(index: &Index, ranks: &Ranks<'_>, loose: &[u32]) -> Option<Vec<(u32, u32)>> {
     let threads = threads::count(index.columns.len());
-    let parts = if ranks.keep_to_real_time() {
+    let parts = if ranks.is_timely {
         let parts = loose.chunks(loose.len().div_ceil(threads).max(1)).collect();
         threads::each(parts, |keys: &[u32]| Check::new(index, ranks).keys(keys.iter().copied()))
     } else {
@@ -64,7 +64,7 @@ impl<'i> Check<'i> {
             if !columns.of_key(key).iter().any(|mop| self.ranks.is_moved(columns.txn(*mop as usize))) {
                 continue;
             }
-            versions.load(self.index, key)?;
+            versions.load(self.index, Key { key, at_hand: None }, false)?;
             self.load(&versions, columns.of_key(key).len());
             self.key(&versions)?;
         }

@@ -3,7 +3,7 @@
 use super::oracle::{shown, tiny};
 use super::*;
 use crate::rw_register::forward::Part;
-use crate::rw_register::index::Index;
+use crate::rw_register::index::{Index, Key};
 use crate::rw_register::judge::{Judged, at_once, is_weak, judge};
 use crate::synthetic::{Level, Spec, Stream, Workload};
 
@@ -23,7 +23,7 @@ fn both(history: &History, model: &str) -> (Option<Judged>, Judged, Vec<Raw>) {
     let mut intake = Intake::default();
     rows::each_of(history.ops(), |row, mops| intake.push(row, mops.unwrap_or_default()));
     let mut found = Vec::new();
-    let survey = |index: &Index, key: u32, part: &mut Part| part.key(index, key);
+    let survey = |index: &Index, key: Key<'_>, part: &mut Part| part.key(index, key);
     let (mut index, begun) = Index::resolve(&mut intake.finish(), &mut found, survey).unwrap();
     let (known, options) = (Known::of(history), options(model));
     let order = known_order(&known, options.model);
@@ -65,7 +65,7 @@ fn whole_histories_are_judged_the_same_and_healthy_ones_at_once() {
         [Level::StrictSerializable, Level::Serializable, Level::Causal, Level::ReadAtomic, Level::ReadCommitted]
     {
         for seed in 0..6 {
-            for (keys, writes_per_key) in [(10, 32), (3, 1000), (40, 3)] {
+            for (keys, writes_per_key) in [(10, 32), (3, 1000), (40, 3), (500, 1 << 20)] {
                 let spec = Spec {
                     ops: 1500,
                     workload: Workload::RwRegister,
