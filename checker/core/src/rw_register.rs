@@ -234,12 +234,12 @@ impl Checker {
             }
         };
         let sources = sources_of(known, &index, options, order);
-        let at_once = || judge::at_once(&index, &sources, order, &found, begun);
-        let Judged { cycles, weak, doubt, settled, sessions, method, edges } = match is_weak.then(at_once).flatten() {
-            Some(judged) => judged,
-            None => {
+        let at_once = if is_weak { judge::at_once(&index, &sources, order, &found, begun) } else { Err(None) };
+        let Judged { cycles, weak, doubt, settled, sessions, method, edges } = match at_once {
+            Ok(judged) => judged,
+            Err(places) => {
                 index.complete();
-                judge::judge(&index, &sources, order, options, &mut found)?
+                judge::judge(&index, &sources, (order, places.as_deref()), options, &mut found)?
             }
         };
         let found = Found { raw: &found, cycles, weak };

@@ -222,8 +222,8 @@ fn registers(txns: u64) -> Input {
 fn weak_registers(sizes: &[u64]) -> [Input; 2] {
     let mops = (sizes.iter().copied().max().unwrap_or(0) * 10).clamp(10_000, 10_000_000);
     let long = format!(
-        "--level serializable --concurrency 20 --min-txn-length 10 --max-txn-length 10 --keys {} \
-         --max-writes-per-key 1000000000 --info 0%",
+        "--workload rw-register --level serializable --concurrency 20 --min-txn-length 10 --max-txn-length 10 \
+         --keys {} --max-writes-per-key 1000000000 --info 0%",
         mops / 20
     );
     let of = |name: &str, txns: u64, made: &str| {
@@ -232,7 +232,7 @@ fn weak_registers(sizes: &[u64]) -> [Input; 2] {
         let cases = levels.iter().map(named).collect();
         Input { name: format!("registers-{name}"), txns, made: words(made), format: "parquet", cases }
     };
-    let short = "--level causal-cerone --concurrency 10 --info 0%";
+    let short = "--workload rw-register --level serializable --concurrency 10 --info 0%";
     [of("uniform", mops / 10, &long), of("weak", mops * 2 / 5, short)]
 }
 

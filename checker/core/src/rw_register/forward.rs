@@ -34,30 +34,35 @@ pub(super) use survey::Part;
 /// How often the order is mended, at most.
 const ROUNDS_MAX: usize = 32;
 
-/// The answer for a history without any contradiction, or nothing. Reads must show no anomaly by themselves, no source of
-/// version orders may be in use but those that say nothing about others, and the order must not be that of real time.
-pub(super) fn prove(index: &Index, order: Order, begun: Visited<Part>) -> Option<Judged> {
+/// The answer for a history without any contradiction, or else the order that was laid, if there is one: the place of each
+/// transaction, which stands behind everyone it reads from, and behind the one before it in its process if processes count;
+/// `NONE` for those without effect. Reads must show no anomaly by themselves, no source of version orders may be in use but
+/// those that say nothing about others, and the order must not be that of real time.
+pub(super) fn prove(index: &Index, order: Order, begun: Visited<Part>) -> Result<Judged, Option<Vec<u32>>> {
     let processes = order == Order::Process;
-    let mut survey = survey::survey(index, begun)?;
-    let mut ranks = Ranks::new(index, &mut survey, processes)?;
-    let mut rounds = 0;
-    loop {
-        let backward = verify::backward(index, &ranks, &survey.loose)?;
-        if backward.is_empty() {
-            break;
-        }
-        rounds += 1;
-        if rounds == ROUNDS_MAX {
-            return None;
-        }
-        ranks.refine(backward)?;
+    let mut survey = survey::survey(index, begun).ok_or(None)?;
+    let mut ranks = Ranks::new(index, &mut survey, processes).ok_or(None)?;
+    if lay(index, &mut ranks, &survey.loose).is_none() {
+        return Err(Some(ranks.into_places()));
     }
     let mut judged = Judged { edges: survey.dependencies, ..Judged::default() };
     judged.tell_open(survey.open_keys, index.columns.keys.len() as u64, order);
     if processes {
         judged.sessions = Sessions::all();
     }
-    Some(judged)
+    Ok(judged)
+}
+
+/// Mends an order until everything goes forward in it; nothing if it does not come to that.
+fn lay(index: &Index, ranks: &mut Ranks<'_>, loose: &[u32]) -> Option<()> {
+    for _ in 0..ROUNDS_MAX {
+        let backward = verify::backward(index, ranks, loose)?;
+        if backward.is_empty() {
+            return Some(());
+        }
+        ranks.refine(backward)?;
+    }
+    None
 }
 
 impl Judged {

@@ -81,16 +81,16 @@ impl Need {
 }
 
 /// The answer for a history in which nothing contradicts the levels that need no order of versions, if that is all that is
-/// asked and can be seen at once ([`forward`]). The same as that of [`judge`].
+/// asked and can be seen at once ([`forward`]): the same as that of [`judge`]. Else an order for it, if there is one.
 pub(super) fn at_once(
     index: &Index,
     sources: &Sources,
     order: Order,
     found: &[Raw],
     begun: Visited<forward::Part>,
-) -> Option<Judged> {
+) -> Result<Judged, Option<Vec<u32>>> {
     let is_plain = found.is_empty() && sources.all() == sources::RMW;
-    if is_plain { forward::prove(index, order, begun) } else { None }
+    if is_plain { forward::prove(index, order, begun) } else { Err(None) }
 }
 
 /// Whether no order of versions is asked for, so that [`at_once`] may give the answer.
@@ -98,11 +98,12 @@ pub(super) fn is_weak(model: Model, order: Order) -> bool {
     Need::of(model) == Need::Nothing && order != Order::Realtime
 }
 
-/// Finds the cycles, and, where version orders are open, whether some order satisfies the model.
+/// Finds the cycles, and, where version orders are open, whether some order satisfies the model. `places` are those that
+/// [`at_once`] gave.
 pub(super) fn judge(
     index: &Index,
     sources: &Sources,
-    order: Order,
+    (order, places): (Order, Option<&[u32]>),
     options: &Options,
     found: &mut Vec<Raw>,
 ) -> Result<Judged, SpillError> {
@@ -121,7 +122,7 @@ pub(super) fn judge(
         }
         return Ok(judged);
     }
-    let WeakLevels { broken, is_causal } = weak_levels(index, order)?;
+    let WeakLevels { broken, is_causal } = weak_levels(index, order, places)?;
     judged.weak = broken;
     if order != Order::Data {
         // Causality with the order in processes has all guarantees of processes in it, unless assumptions contradict them.
@@ -156,21 +157,21 @@ struct WeakLevels {
 }
 
 /// Asks for all rules; the order in processes counts only where the model relies on it.
-fn weak_levels(index: &Index, order: Order) -> Result<WeakLevels, SpillError> {
+fn weak_levels(index: &Index, order: Order, places: Option<&[u32]>) -> Result<WeakLevels, SpillError> {
     let processes = order != Order::Data;
     // What is direct is found quickly, and contradicts causality as well.
     for rule in [Rule::Monotonic, Rule::Atomic] {
-        let weak = weak::examine(index, rule, false)?;
+        let weak = weak::examine(index, rule, false, places)?;
         if !weak.cycles.is_empty() {
             return Ok(WeakLevels { broken: vec![(rule, false, weak)], is_causal: false });
         }
     }
-    let strongest = weak::examine(index, Rule::Causal, processes)?;
+    let strongest = weak::examine(index, Rule::Causal, processes, places)?;
     if strongest.cycles.is_empty() && !strongest.contradictory {
         return Ok(WeakLevels { broken: Vec::new(), is_causal: true });
     }
     if processes {
-        let weak = weak::examine(index, Rule::Causal, false)?;
+        let weak = weak::examine(index, Rule::Causal, false, places)?;
         if !weak.cycles.is_empty() {
             return Ok(WeakLevels { broken: vec![(Rule::Causal, false, weak)], is_causal: false });
         }

@@ -20,8 +20,9 @@ use crate::spill::SpillError;
 use crate::transactions::cycles::{Cycle, Kind, Step};
 use crate::transactions::dependencies::Dependencies;
 use crate::transactions::edges::Edges;
-use crate::transactions::graph::{PROCESS, RW, WR};
+use crate::transactions::graph::{PROCESS, RW, WR, WW};
 use crate::transactions::{NONE, find_cycles};
+use std::borrow::Cow;
 
 /// What it means that one transaction saw another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,33 +66,38 @@ pub(crate) fn name(rule: Rule, processes: bool) -> &'static str {
 }
 
 /// Finds what contradicts a rule, with or without the order in processes. Nothing is found where reads and processes
-/// contradict each other by themselves: that is a cycle of wr (and process) steps, and is told as such.
+/// contradict each other by themselves: that is a cycle of wr (and process) steps, and is told as such. `places` is an order
+/// of all transactions that took effect, which agrees with reads and processes, if one is known.
 ///
 /// # Errors
 /// If edges that were put aside cannot be had back.
-pub(crate) fn examine(index: &Index, rule: Rule, processes: bool) -> Result<Weak, SpillError> {
-    let Some(mut search) = Search::new(index, rule, processes) else {
+pub(crate) fn examine(index: &Index, rule: Rule, processes: bool, places: Option<&[u32]>) -> Result<Weak, SpillError> {
+    let Some(mut search) = Search::new(index, rule, processes, places) else {
         return Ok(Weak { contradictory: true, ..Weak::default() });
     };
     let mut weak = Weak::default();
     let mut backward: Vec<(u32, u32)> = Vec::new();
+    let mut stale: Vec<Shown> = Vec::new();
     search.each(|search, read, writer, other| {
         if writer == NONE {
             let cycle = search.past_initial(read, other);
             weak.cycles.push(cycle);
         } else if search.rank[other as usize] > search.rank[writer as usize] {
             backward.push((search.rank[writer as usize], search.rank[other as usize]));
+            stale.push(search.shown(read, writer, other));
         }
     });
     if backward.is_empty() {
+        return Ok(weak);
+    }
+    if rule == Rule::Causal && search.overwritten(stale, &mut weak) {
         return Ok(weak);
     }
     search.stretches(&mut backward);
     let mut shown: Vec<Shown> = Vec::new();
     search.each(|search, read, writer, before| {
         if writer != NONE {
-            let reader = search.index.columns.txn(read);
-            shown.push(Shown { before, after: writer, reader, key: search.index.columns.key(read) });
+            shown.push(search.shown(read, writer, before));
         }
     });
     shown.sort_unstable();
@@ -113,7 +119,7 @@ struct Search<'i> {
     rule: Rule,
     processes: bool,
     /// Place of each transaction in an order that agrees with reads and processes.
-    rank: Vec<u32>,
+    rank: Cow<'i, [u32]>,
     /// The transaction before each in its process; `NONE` without one.
     previous: Vec<u32>,
     /// End of the stretch that begins at or before each rank and covers it; 0 where none does. Empty in the first pass.
@@ -127,7 +133,7 @@ struct Search<'i> {
 }
 
 impl<'i> Search<'i> {
-    fn new(index: &'i Index, rule: Rule, processes: bool) -> Option<Self> {
+    fn new(index: &'i Index, rule: Rule, processes: bool, places: Option<&'i [u32]>) -> Option<Self> {
         let txns = index.columns.txns.len();
         let mut previous = vec![NONE; if processes { txns } else { 0 }];
         if processes {
@@ -142,7 +148,7 @@ impl<'i> Search<'i> {
             index,
             rule,
             processes,
-            rank: Vec::new(),
+            rank: Cow::Borrowed(places.unwrap_or_default()),
             previous,
             stretch: Vec::new(),
             mark: vec![0; txns],
@@ -151,7 +157,9 @@ impl<'i> Search<'i> {
             queue: Vec::new(),
             writers: Vec::new(),
         };
-        search.rank = search.ranks()?;
+        if places.is_none() {
+            search.rank = Cow::Owned(search.ranks()?);
+        }
         Some(search)
     }
 
@@ -334,39 +342,78 @@ impl<'i> Search<'i> {
         self.queue = queue;
     }
 
+    /// That a reader, which saw another writer of the key, shows the order of the two.
+    fn shown(&self, read: usize, after: u32, before: u32) -> Shown {
+        let columns = &self.index.columns;
+        Shown { before, after, reader: columns.txn(read), key: columns.key(read) }
+    }
+
+    /// Whether some reader saw somebody who overwrote what it read, and depends on who wrote that: a contradiction by
+    /// itself, which can be told without looking at all that others saw. The nearest ones are looked for, and not all where
+    /// there are many.
+    fn overwritten(&mut self, mut stale: Vec<Shown>, weak: &mut Weak) -> bool {
+        /// Contradictions that are told, at most.
+        const TOLD_MAX: usize = 64;
+        let span = |shown: &Shown| self.rank[shown.before as usize] - self.rank[shown.after as usize];
+        stale.sort_unstable_by_key(|shown| (span(shown), *shown));
+        stale.dedup_by_key(|shown| (shown.before, shown.after));
+        let mut transactions = 0;
+        for shown in stale {
+            transactions += u64::from(self.rank[shown.before as usize] - self.rank[shown.after as usize]);
+            if weak.shown.len() == TOLD_MAX || transactions > 4 * self.rank.len() as u64 {
+                break;
+            }
+            if let Some(mut steps) = self.way(shown.after, shown.before) {
+                steps.push(Step { from: shown.before, to: shown.after, label: WW });
+                weak.cycles.push(Cycle { kind: Kind::of(&steps), steps });
+                weak.shown.push(shown);
+            }
+        }
+        weak.shown.sort_unstable();
+        !weak.shown.is_empty()
+    }
+
     /// The cycle of a transaction that read the initial version of a key and depends on someone who wrote it.
     fn past_initial(&mut self, read: usize, writer: u32) -> Cycle {
         let reader = self.index.columns.txn(read);
+        let mut steps = self.way(writer, reader).unwrap_or_default();
+        steps.push(Step { from: reader, to: writer, label: RW });
+        Cycle { kind: Kind::of(&steps), steps }
+    }
+
+    /// A shortest way from a transaction to one that depends on it: breadth first, backward.
+    fn way(&mut self, first: u32, last: u32) -> Option<Vec<Step>> {
         if self.from.is_empty() {
             self.from = vec![(NONE, 0); self.mark.len()];
         }
-        // A shortest way back: breadth first.
         self.walk += 1;
-        let mut queue = vec![reader];
+        let mut queue = vec![last];
         let mut at = 0;
         while let Some(txn) = queue.get(at).copied() {
             at += 1;
             let before: Vec<(u32, u8)> = self.depends_on(txn).collect();
             for (from, label) in before {
-                if self.mark[from as usize] != self.walk && self.rank[from as usize] >= self.rank[writer as usize] {
+                if self.mark[from as usize] != self.walk && self.rank[from as usize] >= self.rank[first as usize] {
                     self.mark[from as usize] = self.walk;
                     self.from[from as usize] = (txn, label);
                     queue.push(from);
                 }
             }
-            if self.mark[writer as usize] == self.walk {
+            if self.mark[first as usize] == self.walk {
                 break;
             }
         }
+        if self.mark[first as usize] != self.walk {
+            return None;
+        }
         let mut steps = Vec::new();
-        let mut txn = writer;
-        while txn != reader {
+        let mut txn = first;
+        while txn != last {
             let (next, label) = self.from[txn as usize];
             steps.push(Step { from: txn, to: next, label });
             txn = next;
         }
-        steps.push(Step { from: reader, to: writer, label: RW });
-        Cycle { kind: Kind::of(&steps), steps }
+        Some(steps)
     }
 
     /// Reads within stretches.

@@ -75,6 +75,7 @@ fn writes(index: &Index, txn: u32) -> bool {
 
 fn attempt(index: &Index, facts: &KeyFacts, opening: Opening, stuck: Stuck) -> Schedule {
     let mut run = Run::new(index, facts, opening);
+    run.repair.is_thorough = stuck == Stuck::Stop;
     run.open_first();
     loop {
         while let Some(Reverse((_, _, txn))) = run.ready.pop() {

@@ -71,14 +71,32 @@ pub(super) struct Stretch<'s> {
 
 impl Stretch<'_> {
     /// Places everything, in the order that it stands in, but each behind what it has to follow, depth first. Nothing if
-    /// some follow each other in a circle, or somebody who stands behind the stretch.
+    /// some follow each other in a circle, or somebody who stands behind the stretch; everything stands as before then.
     pub(super) fn place(self) -> Option<()> {
-        let Self { behind, rank, order, first } = self;
-        let end = first + order.len() as u32;
+        let (rank, first) = (self.rank, self.first);
         // Whoever is not open any more was placed already; of the others the first is the next that is read.
-        let txns = order.to_vec();
+        let before = self.order.to_vec();
+        let Self { behind, order, .. } = self;
+        let is_placed = Self::place_behind(behind, rank, &before, order, first).is_some();
+        if !is_placed {
+            order.copy_from_slice(&before);
+            for (place, txn) in (first..).zip(&before) {
+                rank[*txn as usize].store(place, Relaxed);
+            }
+        }
+        is_placed.then_some(())
+    }
+
+    fn place_behind(
+        behind: &Behind<'_>,
+        rank: &[AtomicU32],
+        txns: &[u32],
+        order: &mut [u32],
+        first: u32,
+    ) -> Option<()> {
+        let end = first + order.len() as u32;
         let (mut next, mut path) = (first, Vec::new());
-        for txn in txns {
+        for txn in txns.iter().copied() {
             path.push(txn);
             while let Some(at) = path.last().copied() {
                 let slot = &rank[at as usize];

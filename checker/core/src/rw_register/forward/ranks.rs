@@ -94,7 +94,7 @@ impl<'i> Ranks<'i> {
     }
 
     /// Takes further pairs into account, of a transaction and one that it has to follow and does not: everything between the
-    /// two is put in order anew. Nothing if some follow each other in a circle.
+    /// two is put in order anew. Nothing if some follow each other in a circle; it is a good order still, without those.
     pub(super) fn refine(&mut self, mut pairs: Vec<(u32, u32)>) -> Option<()> {
         let rank = |txn: u32| self.rank[txn as usize].load(Relaxed);
         let mut stretches: Vec<(u32, u32)> = pairs.iter().map(|(txn, before)| (rank(*txn), rank(*before))).collect();
@@ -111,17 +111,22 @@ impl<'i> Ranks<'i> {
         let mut order = std::mem::take(&mut self.order);
         let mut moved = vec![0_u64; self.rank.len() / 64 + 1];
         let behind = self.behind(None, None);
-        for (first, last) in stretches {
+        let placed = stretches.into_iter().try_for_each(|(first, last)| {
             let txns = &mut order[first as usize..=last as usize];
             for (place, txn) in (first..).zip(&*txns) {
                 self.rank[*txn as usize].store(open_at(place), Relaxed);
                 moved[*txn as usize / 64] |= 1 << (txn % 64);
             }
-            Stretch { behind: &behind, rank: &self.rank, order: txns, first }.place()?;
-        }
+            Stretch { behind: &behind, rank: &self.rank, order: txns, first }.place()
+        });
         (self.order, self.moved) = (order, Some(moved));
         self.is_timely = self.keep_to_real_time();
-        Some(())
+        placed
+    }
+
+    /// Places of all transactions; `NONE` for those without effect.
+    pub(super) fn into_places(self) -> Vec<u32> {
+        self.rank.into_iter().map(AtomicU32::into_inner).collect()
     }
 
     /// Place of a transaction; `NONE` for one without effect.

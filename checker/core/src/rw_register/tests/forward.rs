@@ -29,9 +29,14 @@ fn both(history: &History, model: &str) -> (Option<Judged>, Judged, Vec<Raw>) {
     let order = known_order(&known, options.model);
     let sources = sources_of(&known, &index, &options, order);
     let weak = is_weak(options.model, order);
-    let quick = weak.then(|| at_once(&index, &sources, order, &found, begun)).flatten();
+    let at_once = if weak { at_once(&index, &sources, order, &found, begun) } else { Err(None) };
+    let (quick, places) = at_once.map_or_else(|places| (None, places), |judged| (Some(judged), None));
     index.complete();
-    let judged = judge(&index, &sources, order, &options, &mut found).unwrap();
+    let mut others = found.clone();
+    let judged = judge(&index, &sources, (order, None), &options, &mut found).unwrap();
+    let with_places = judge(&index, &sources, (order, places.as_deref()), &options, &mut others).unwrap();
+    let told = |judged: &Judged| judged.weak.iter().map(|(rule, processes, _)| (*rule, *processes)).collect::<Vec<_>>();
+    assert_eq!(told(&judged), told(&with_places), "{model}");
     (quick, judged, found)
 }
 

@@ -25,7 +25,7 @@ const RULES: [(Rule, bool); 6] = [
 fn keeps(lines: &[&str], expected: [bool; 6]) {
     let history = history(lines);
     let index = index(&history);
-    let found = RULES.map(|(rule, processes)| examine(&index, rule, processes).unwrap().cycles.is_empty());
+    let found = RULES.map(|(rule, processes)| examine(&index, rule, processes, None).unwrap().cycles.is_empty());
     assert_eq!(found, expected);
 }
 
@@ -129,7 +129,7 @@ fn agrees_with_every_order_of_transactions() {
         let history = tiny(&mut dice);
         let index = index(&history);
         for (at, (rule, processes)) in RULES.into_iter().enumerate() {
-            let found = examine(&index, rule, processes).unwrap();
+            let found = examine(&index, rule, processes, None).unwrap();
             let expected = explained(&index, rule, processes);
             // Where reads contradict each other or the processes by themselves there is nothing more to tell.
             let order = if processes { "strong-session-read-committed" } else { "read-committed" };

@@ -20,6 +20,9 @@ const WINDOW: usize = 512;
 /// Attempts at one place, at most.
 const ATTEMPTS_MAX: u32 = 128;
 
+/// The same where only a witness is wanted: then there is one such place.
+const THOROUGH_ATTEMPTS_MAX: u32 = 1024;
+
 /// Steps that are taken back at first to be tried in another order.
 const SHUFFLED_MIN: u32 = 8;
 
@@ -52,6 +55,8 @@ pub(super) struct Repair {
     attempts: u32,
     /// Not 0 while steps are tried in another order.
     salt: u32,
+    /// Whether only a witness is wanted. Else the order is a guess even where it fails, and keeps to what looks likely.
+    pub(super) is_thorough: bool,
     /// Known predecessors by transaction: made when they are first needed.
     known: Option<Vec<(u32, u32)>>,
 }
@@ -99,7 +104,8 @@ impl Run<'_> {
             (self.repair.furthest, self.repair.attempts, self.repair.salt) = (self.executed, 0, 0);
         }
         self.repair.attempts += 1;
-        if self.repair.attempts > ATTEMPTS_MAX {
+        let attempts_max = if self.repair.is_thorough { THOROUGH_ATTEMPTS_MAX } else { ATTEMPTS_MAX };
+        if self.repair.attempts > attempts_max {
             return false;
         }
         // It was taken out to be looked at, and still waits.
@@ -112,6 +118,9 @@ impl Run<'_> {
                 self.repair.before.entry(early).or_default().push(late);
                 self.undo(self.place[early as usize]);
                 self.before[early as usize] += 1;
+                if self.repair.is_thorough {
+                    self.take_back(early, late);
+                }
                 true
             }
             None => {
@@ -125,10 +134,29 @@ impl Run<'_> {
 
     /// Goes back, the further the more attempts failed, to try the same steps in another order.
     fn shuffle(&mut self) {
-        let steps = SHUFFLED_MIN << (self.repair.attempts / 16).min(5);
+        let tenacity = self.repair.attempts / 16;
+        let steps = SHUFFLED_MIN << if self.repair.is_thorough { tenacity % 6 } else { tenacity.min(5) };
         self.repair.tried.clear();
         self.repair.salt += 1;
         self.undo(self.executed.saturating_sub(steps));
+        if !self.repair.is_thorough {
+            return;
+        }
+        // Guesses that others led to bind nobody any more.
+        let waiting: Vec<u32> =
+            self.repair.before.keys().copied().filter(|txn| self.place[*txn as usize] == NONE).collect();
+        self.forget_guesses(&waiting);
+    }
+
+    /// Drops the guess that one transaction comes before another one, if there is such; the first one has not been executed.
+    fn take_back(&mut self, first: u32, second: u32) {
+        let drop = |guesses: &mut FxHashMap<u32, Vec<u32>>, of: u32, guess: u32| {
+            guesses.get_mut(&of).and_then(|all| Some(all.swap_remove(all.iter().position(|one| *one == guess)?)))
+        };
+        if drop(&mut self.repair.before, second, first).is_some() {
+            drop(&mut self.repair.after, first, second);
+            self.precede(second);
+        }
     }
 
     /// Drops the guessed orders for which these transactions wait; whether there were any.
@@ -161,8 +189,13 @@ impl Run<'_> {
                     Blocker::Waits(other) if !chased.contains(&other) => chased.push(other),
                     Blocker::Waits(_) => {}
                     Blocker::Early(early) => {
-                        let place = |txn: u32| self.place[txn as usize];
-                        let later = best.is_none_or(|(_, known)| place(known) < place(early));
+                        // Once that has led nowhere, any may be the one.
+                        let anyone = self.repair.is_thorough && self.repair.salt != 0;
+                        let rank = |late: u32, early: u32| match anyone {
+                            true => self.repair.urgency(late ^ early.rotate_left(16), 0),
+                            false => self.place[early as usize],
+                        };
+                        let later = best.is_none_or(|(late, known)| rank(late, known) < rank(txn, early));
                         if later && self.can_precede(txn, early) && !self.repair.tried.contains(&(txn, early)) {
                             best = Some((txn, early));
                         }
