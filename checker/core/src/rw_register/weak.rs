@@ -10,9 +10,10 @@
 //! **How.** Transactions are laid in an order that agrees with "reads from" and the processes, near that of time. If V
 //! stands before W in it, the order of the two writers goes forward; a cycle needs one that goes backward, and lies wholly
 //! in the union of the stretches that those span. So first only the writers between W and T are looked at, for each read
-//! of T: few or none where reads are fresh. Only where that finds anything, all orders within the stretches are gathered
-//! and searched for cycles. Time is linear in the sum, over all reads, of the writers between what was read and the
-//! reader (for causality: of the transactions in between, if there is such a writer); memory is linear.
+//! of T: few or none where reads are fresh. If one of these, V, depends on W, that is a contradiction to causality by itself,
+//! and told. Only where none does, all orders within the stretches are gathered and searched for cycles. Time is linear in
+//! the sum, over all reads, of the writers between what was read and the reader (for causality: of the transactions in
+//! between, if there is such a writer); memory is linear.
 
 use super::index::{Index, NEVER};
 use crate::consistency::Order;
