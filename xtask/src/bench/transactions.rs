@@ -28,7 +28,7 @@ const BASE_MAX: u64 = 1_000_000;
 /// and disk.
 const IN_MEMORY_MAX: u64 = 10_000_000;
 /// Pause between two looks at the memory of a process.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A history, and what is asked about it.
 struct Input {
