@@ -201,9 +201,9 @@ pub fn implied_anomalies(anomaly: &str) -> BTreeSet<&'static str> {
 /// fall with them. In Elle's friendly names. Anomalies with names unknown to the lattice rule nothing out.
 #[must_use]
 pub fn boundary<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
-    let found = anomalies.into_iter().filter_map(number_of).fold(0_u64, |bits, number| bits | 1 << number);
+    let found = anomalies.into_iter().filter_map(number_of).fold(0_u128, |bits, number| bits | 1 << number);
     let ruled_out = |model: &Model| CLOSURES.proscribed[model.0 as usize] & found != 0;
-    let impossible = Model::all().filter(ruled_out).fold(0_u64, |bits, model| bits | 1 << model.0);
+    let impossible = Model::all().filter(ruled_out).fold(0_u128, |bits, model| bits | 1 << model.0);
     let (mut not, mut also_not) = (BTreeSet::new(), BTreeSet::new());
     for model in Model::all().filter(ruled_out) {
         let weaker = CLOSURES.models[model.0 as usize] & !(1 << model.0);
@@ -216,14 +216,14 @@ pub fn boundary<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> (BTreeSet<&
 /// The closures of the tables, as sets of places in them.
 struct Closures {
     /// What each anomaly implies, itself included.
-    anomalies: Vec<u64>,
+    anomalies: Vec<u128>,
     /// What each model implies, itself included.
-    models: Vec<u64>,
+    models: Vec<u128>,
     /// The anomalies that each model proscribes.
-    proscribed: Vec<u64>,
+    proscribed: Vec<u128>,
 }
 
-const _: () = assert!(MODELS.len() <= 64 && ANOMALIES.len() <= 64, "a set of places must fit a word");
+const _: () = assert!(MODELS.len() <= 128 && ANOMALIES.len() <= 128, "a set of places must fit a word");
 
 static CLOSURES: LazyLock<Closures> = LazyLock::new(|| {
     let set =
@@ -231,8 +231,8 @@ static CLOSURES: LazyLock<Closures> = LazyLock::new(|| {
     let anomalies = closure(ANOMALIES.iter().map(|row| set(row.implies)).collect());
     let weaker = |row: &ModelRow| row.implies.iter().fold(0, |bits, name| bits | 1 << Model::at(name).0);
     let models = closure(MODELS.iter().map(weaker).collect());
-    let direct: Vec<u64> = MODELS.iter().map(|row| set(row.proscribes)).collect();
-    let proscribes = |implied: &u64| {
+    let direct: Vec<u128> = MODELS.iter().map(|row| set(row.proscribes)).collect();
+    let proscribes = |implied: &u128| {
         let direct = places(*implied).fold(0, |bits, model| bits | direct[model]);
         (0..ANOMALIES.len())
             .filter(|number| anomalies[*number] & direct != 0)
@@ -243,12 +243,12 @@ static CLOSURES: LazyLock<Closures> = LazyLock::new(|| {
 });
 
 /// Reflexive and transitive closure of a relation, row by row.
-fn closure(mut rows: Vec<u64>) -> Vec<u64> {
+fn closure(mut rows: Vec<u128>) -> Vec<u128> {
     for (place, row) in rows.iter_mut().enumerate() {
         *row |= 1 << place;
     }
     loop {
-        let next: Vec<u64> = rows.iter().map(|row| places(*row).fold(0, |bits, place| bits | rows[place])).collect();
+        let next: Vec<u128> = rows.iter().map(|row| places(*row).fold(0, |bits, place| bits | rows[place])).collect();
         if next == rows {
             return rows;
         }
@@ -256,15 +256,15 @@ fn closure(mut rows: Vec<u64>) -> Vec<u64> {
     }
 }
 
-fn places(bits: u64) -> impl Iterator<Item = usize> {
-    (0..64).filter(move |place| bits >> place & 1 == 1)
+fn places(bits: u128) -> impl Iterator<Item = usize> {
+    (0..128).filter(move |place| bits >> place & 1 == 1)
 }
 
 fn number_of(anomaly: &str) -> Option<usize> {
     ANOMALIES.iter().position(|row| row.name == anomaly)
 }
 
-fn anomalies_of(bits: u64) -> BTreeSet<&'static str> {
+fn anomalies_of(bits: u128) -> BTreeSet<&'static str> {
     places(bits).filter_map(|place| ANOMALIES.get(place)).map(|row| row.name).collect()
 }
 

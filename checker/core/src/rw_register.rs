@@ -44,6 +44,7 @@ use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding, LevelVerdict};
 use crate::op::{History, Operation, Outcome};
 use crate::spill::SpillError;
+use crate::transactions::cycles::Cycle;
 use crate::transactions::rows::{self, Arrivals, Known, MopRef, TxnRow};
 use crate::transactions::txns::TXNS_MAX;
 use crate::transactions::{Txns, words};
@@ -235,14 +236,14 @@ impl Checker {
         };
         let sources = sources_of(known, &index, options, order);
         let at_once = if is_weak { judge::at_once(&index, &sources, order, &found, begun) } else { Err(None) };
-        let Judged { cycles, weak, doubt, settled, sessions, method, edges } = match at_once {
+        let Judged { cycles, prefix, weak, doubt, settled, sessions, method, edges } = match at_once {
             Ok(judged) => judged,
             Err(places) => {
                 index.complete();
                 judge::judge(&index, &sources, (order, places.as_deref()), options, &mut found)?
             }
         };
-        let found = Found { raw: &found, cycles, weak };
+        let found = Found { raw: &found, cycles, prefix, weak };
         let told = tell(known, &index, &sources, found, options.findings_per_anomaly, &mut fetch)?;
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
         let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
@@ -287,7 +288,7 @@ fn levels_of(
     let mut levels = levels::verdicts(anomalies, findings, &observed);
     for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
         let need = Need::of(level.model);
-        let enough = |(reach, with): (Need, Order)| need <= reach && level.model.order() <= with;
+        let enough = |(reach, with): (Need, Order)| need.is_within(reach) && level.model.order() <= with;
         let reads_alone = need == Need::Nothing && level.model.order() <= order;
         if !reads_alone && !settled.is_some_and(enough) {
             level.validity = Validity::Unknown;
@@ -345,6 +346,7 @@ struct Told {
 struct Found<'f> {
     raw: &'f [Raw],
     cycles: Vec<NamedCycle>,
+    prefix: Vec<(&'static str, Cycle)>,
     weak: Vec<(Rule, bool, Weak)>,
 }
 
@@ -390,6 +392,11 @@ fn tell_with(narrator: &mut Narrator<'_>, found: &Found<'_>, most: usize) -> Tol
             told.findings.push(words::cycle(narrator, named.kind.name(), number, &named.cycle));
         }
     }
+    for (name, cycle) in &found.prefix {
+        if let Some(number) = count(&mut told.counts, name, most) {
+            told.findings.push(words::cycle(narrator, name, number, cycle));
+        }
+    }
     for (rule, processes, weak) in &found.weak {
         let name = weak::name(*rule, *processes);
         let mut narrator = WeakNarrator { inner: narrator, shown: &weak.shown, rule: *rule };
@@ -423,8 +430,7 @@ fn verdict(
         verdict.validity = Validity::Invalid;
     }
     let invalid = verdict.validity == Validity::Invalid;
-    let is_open =
-        if Sessions::decides(model.name()) { !sessions.held.contains(model.name()) } else { model.name() == "prefix" };
+    let is_open = Sessions::decides(model.name()) && !sessions.held.contains(model.name());
     if !model.is_decidable() || (is_open && !invalid) {
         let text = format!("what rules out {model} is not found for certain among registers: choose another model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));

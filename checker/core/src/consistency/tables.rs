@@ -103,7 +103,7 @@ pub(super) static MODELS: &[ModelRow] = &[
     ),
     approximate(model("PL-3U", "update-serializable", &["PL-FCV"], &["G1", "G-update"]), AS_CONSISTENT_VIEW),
     approximate(model("PL-FCV", "forward-consistent-view", &["PL-2+"], &["G1", "G-SIb"]), AS_CONSISTENT_VIEW),
-    model("PL-2+", "consistent-view", &["PL-CS", "PL-2L"], &["G1", "G-single"]),
+    model("PL-2+", "consistent-view", &["PL-CS", "PL-2L"], &["G1", "G-single", "PL-2+-cycle-exists"]),
     approximate(
         model("PL-CS", "cursor-stability", &["PL-2"], &["G1", "G-cursor", "lost-update"]),
         "checked as far as read-committed without lost updates: cursors are not recorded",
@@ -118,7 +118,7 @@ pub(super) static MODELS: &[ModelRow] = &[
         &["causal-cerone", "update-atomic", "PL-2+"],
         &["internal", "G1a"],
     ),
-    model("prefix", "prefix", &["causal-cerone"], &["internal", "G1a", "prefix-violation"]),
+    model("prefix", "prefix", &["causal-cerone"], &["internal", "G1a", "prefix-violation", "prefix-cycle-exists"]),
     model("causal-cerone", "causal-cerone", &["read-atomic"], &["internal", "G1a", "causal-violation"]),
     model("update-atomic", "update-atomic", &["read-atomic"], &["lost-update"]),
     model(
@@ -204,6 +204,8 @@ pub(super) static ANOMALIES: &[AnomalyRow] = &[
     anomaly("write-skew", &["G2"]),
     anomaly("predicate-read-miss", &[]),
     // No order of the writes is free of the cycles that the model proscribes.
+    anomaly("prefix-cycle-exists", &[]),
+    anomaly("PL-2+-cycle-exists", &[]),
     anomaly("PL-SI-cycle-exists", &[]),
     anomaly("PL-2.99-cycle-exists", &[]),
     anomaly("strong-session-PL-SI-cycle-exists", &[]),

@@ -12,16 +12,18 @@ use super::raw::Raw;
 use super::sessions::{self, Sessions};
 use super::solver::{self, Question};
 use super::sources::{self, Sources};
-use super::weak::{self, Rule, Weak};
+use super::weak::{self, Depth, Rule, Weak};
 use super::witness::{self, Stuck};
 use crate::consistency::{Model, Order, implied_anomalies};
 use crate::spill::SpillError;
 use crate::transactions::cycles::{Cycle, Kind, SINGLE, Step};
 use crate::transactions::dependencies::Dependencies;
 use crate::transactions::edges::Edges;
-use crate::transactions::find_cycles;
+use crate::transactions::find_cycles_and_members;
 use crate::transactions::graph::{RW, WR, WW};
+use crate::transactions::visibility::prefix;
 use crate::verdict::Reason;
+use std::collections::BTreeSet;
 
 /// A cycle under the name that it deserves.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct NamedCycle {
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     pub(super) cycles: Vec<NamedCycle>,
+    /// Cycles in which every rw step follows a wr step, and their names.
+    pub(super) prefix: Vec<(&'static str, Cycle)>,
     /// What contradicts levels that need no version order: by rule, and with or without the order in processes.
     pub(super) weak: Vec<(Rule, bool, Weak)>,
     /// Why a history without proscribed anomaly is not certainly valid.
@@ -50,11 +54,13 @@ pub(super) struct Judged {
 }
 
 /// What a model proscribes of the cycles that hang on version orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// No cycle with an rw step: version orders need not be known. Whatever the order of reads from writers and of
     /// the history is, versions can follow it without closing a cycle of ww and wr.
     Nothing,
+    /// Cycles in which every rw step follows a wr step.
+    Prefix,
     /// Cycles with one rw step.
     Single,
     /// Cycles without neighbouring rw steps.
@@ -74,9 +80,22 @@ impl Need {
             Need::Snapshot
         } else if proscribes("G-single-item") {
             Need::Single
+        } else if model.proscribes("prefix-violation") {
+            Need::Prefix
         } else {
             Need::Nothing
         }
+    }
+
+    /// Whether an order of versions without the cycles of `other` has none of these either.
+    pub(crate) fn is_within(self, other: Self) -> bool {
+        let strength = |need: Self| match need {
+            Need::Nothing => 0,
+            Need::Prefix | Need::Single => 1,
+            Need::Snapshot => 2,
+            Need::Serial => 3,
+        };
+        self == other || strength(self) < strength(other)
     }
 }
 
@@ -122,7 +141,7 @@ pub(super) fn judge(
         }
         return Ok(judged);
     }
-    let WeakLevels { broken, is_causal } = weak_levels(index, order, places)?;
+    let WeakLevels { broken, told, is_causal } = weak_levels(index, order, places)?;
     judged.weak = broken;
     if order != Order::Data {
         // Causality with the order in processes has all guarantees of processes in it, unless assumptions contradict them.
@@ -131,13 +150,17 @@ pub(super) fn judge(
     }
     let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
     edges.add(facts.dependencies.clone());
-    let cycles = find_cycles(&edges, order)?;
+    let (cycles, suspects) = find_cycles_and_members(&edges, order)?;
     drop(edges);
-    judged.cycles = name_cycles(index, sources, order, cycles)?;
+    if !cycles.is_empty() {
+        let basis = Basis { index, sources, order };
+        basis.name_cycles(&facts.dependencies, cycles, &suspects, &told, &mut judged)?;
+    }
     let proscribed = options.model.proscribed();
     let weak = judged.weak.iter().map(|(rule, processes, _)| weak::name(*rule, *processes));
     let cycles = judged.cycles.iter().map(|named| named.kind.name());
-    let names = found.iter().map(Raw::name).chain(cycles).chain(weak);
+    let prefix = judged.prefix.iter().map(|(name, _)| *name);
+    let names = found.iter().map(Raw::name).chain(cycles).chain(prefix).chain(weak);
     let refuted = names.into_iter().any(|name| proscribed.contains(name));
     if refuted || !is_open {
         return Ok(judged);
@@ -149,76 +172,119 @@ pub(super) fn judge(
 }
 
 /// What the levels without version orders showed.
+#[derive(Default)]
 struct WeakLevels {
-    /// Contradictions to the weakest rule that is broken, as in [`Judged::weak`].
+    /// As in [`Judged::weak`], the weakest rule first.
     broken: Vec<(Rule, bool, Weak)>,
+    /// Whoever was told of a contradiction.
+    told: BTreeSet<u32>,
     /// Whether the strongest rule is kept.
     is_causal: bool,
+}
+
+impl WeakLevels {
+    /// Tells contradictions to a rule, each reader those to the weakest one only.
+    fn add(&mut self, rule: Rule, processes: bool, mut weak: Weak) {
+        let Weak { cycles, shown, .. } = &mut weak;
+        cycles.retain(|cycle| !weak::readers(cycle, shown).any(|reader| self.told.contains(&reader)));
+        self.told.extend(weak.cycles.iter().flat_map(|cycle| weak::readers(cycle, &weak.shown)));
+        if !weak.cycles.is_empty() {
+            self.broken.push((rule, processes, weak));
+        }
+    }
 }
 
 /// Asks for all rules; the order in processes counts only where the model relies on it.
 fn weak_levels(index: &Index, order: Order, places: Option<&[u32]>) -> Result<WeakLevels, SpillError> {
     let processes = order != Order::Data;
+    let mut levels = WeakLevels::default();
     // What is direct is found quickly, and contradicts causality as well.
     for rule in [Rule::Monotonic, Rule::Atomic] {
-        let weak = weak::examine(index, rule, false, places)?;
-        if !weak.cycles.is_empty() {
-            return Ok(WeakLevels { broken: vec![(rule, false, weak)], is_causal: false });
-        }
+        levels.add(rule, false, weak::examine(index, rule, false, places, Depth::All)?);
     }
-    let strongest = weak::examine(index, Rule::Causal, processes, places)?;
+    // Once something is found, what else there is can be told as far as it is near.
+    let depth = if levels.broken.is_empty() { Depth::All } else { Depth::Direct };
+    let strongest = weak::examine(index, Rule::Causal, processes, places, depth)?;
     if strongest.cycles.is_empty() && !strongest.contradictory {
-        return Ok(WeakLevels { broken: Vec::new(), is_causal: true });
+        levels.is_causal = levels.broken.is_empty();
+        return Ok(levels);
     }
     if processes {
-        let weak = weak::examine(index, Rule::Causal, false, places)?;
-        if !weak.cycles.is_empty() {
-            return Ok(WeakLevels { broken: vec![(Rule::Causal, false, weak)], is_causal: false });
-        }
+        levels.add(Rule::Causal, false, weak::examine(index, Rule::Causal, false, places, depth)?);
     }
-    let told = !strongest.cycles.is_empty();
-    let broken = told.then_some((Rule::Causal, processes, strongest)).into_iter().collect();
-    Ok(WeakLevels { broken, is_causal: false })
+    levels.add(Rule::Causal, processes, strongest);
+    Ok(levels)
 }
 
-/// Cycles that need version orders which only the model implies are named after its order. What is found without these
-/// orders is told first.
-fn name_cycles(
-    index: &Index,
-    sources: &Sources,
+/// What cycles rest on.
+struct Basis<'i> {
+    index: &'i Index,
+    sources: &'i Sources,
     order: Order,
-    cycles: Vec<Cycle>,
-) -> Result<Vec<NamedCycle>, SpillError> {
-    let plain = |cycle: Cycle| NamedCycle { kind: cycle.kind, cycle };
-    if cycles.is_empty() || sources.implied & !sources.assumed == 0 {
-        return Ok(cycles.into_iter().map(plain).collect());
+}
+
+impl Basis<'_> {
+    /// Cycles that need version orders which only the model implies are named after its order. What is found without
+    /// these orders is told first.
+    fn name_cycles(
+        &self,
+        dependencies: &Dependencies,
+        cycles: Vec<Cycle>,
+        suspects: &[u32],
+        told: &BTreeSet<u32>,
+        judged: &mut Judged,
+    ) -> Result<(), SpillError> {
+        if self.sources.implied & !self.sources.assumed == 0 {
+            judged.take(cycles, dependencies, suspects, told);
+            return Ok(());
+        }
+        let certain = Sources { implied: 0, ..self.sources.clone() };
+        let dependencies = keys::examine(self.index, &certain, &mut Vec::new()).dependencies;
+        let known = Known::new(&dependencies);
+        let rests_on_implied = |cycle: &Cycle| cycle.steps.iter().any(|step| !known.has(step));
+        let implied: Vec<Cycle> = cycles.into_iter().filter(rests_on_implied).collect();
+        drop(known);
+        let mut edges = Edges::new(&self.index.columns.txns, self.order == Order::Realtime);
+        edges.add(dependencies.clone());
+        let (cycles, suspects) = find_cycles_and_members(&edges, self.order)?;
+        drop(edges);
+        judged.take(cycles, &dependencies, &suspects, told);
+        judged.add_implied(implied, if self.order == Order::Realtime { 2 } else { 1 });
+        Ok(())
     }
-    let certain = Sources { implied: 0, ..sources.clone() };
-    let dependencies = keys::examine(index, &certain, &mut Vec::new()).dependencies;
-    let known = Known::new(&dependencies);
-    let rests_on_implied = |cycle: &Cycle| cycle.steps.iter().any(|step| !known.has(step));
-    let implied: Vec<Cycle> = cycles.into_iter().filter(rests_on_implied).collect();
-    drop(known);
-    let mut edges = Edges::new(&index.columns.txns, order == Order::Realtime);
-    edges.add(dependencies);
-    let mut named: Vec<NamedCycle> = find_cycles(&edges, order)?.into_iter().map(plain).collect();
-    let level = if order == Order::Realtime { 2 } else { 1 };
-    let mut by_txn: Vec<(u32, Kind)> =
-        named.iter().flat_map(|named| named.cycle.steps.iter().map(|step| (step.from, named.kind))).collect();
-    by_txn.sort_unstable();
-    for cycle in implied {
-        // The other order of two versions that processes or real time put in this one closes a cycle with an rw step.
-        let kind = Kind { level, base: cycle.kind.base.max(SINGLE) };
-        let says_as_much = |(_, other): &(u32, Kind)| implied_anomalies(other.name()).contains(kind.name());
-        let meets = |step: &Step| {
-            let first = by_txn.partition_point(|entry| entry.0 < step.from);
-            by_txn[first..].iter().take_while(|entry| entry.0 == step.from).any(says_as_much)
+}
+
+impl Judged {
+    /// Takes over what was found among dependencies that are certain. Some readers were told of worse already.
+    fn take(&mut self, cycles: Vec<Cycle>, dependencies: &Dependencies, suspects: &[u32], told: &BTreeSet<u32>) {
+        // A prefix violation is a cycle of data alone.
+        if cycles.iter().any(|cycle| cycle.kind.level == 0) {
+            let breaches = prefix::of_dependencies(dependencies, suspects, |reader| told.contains(&reader));
+            self.prefix = breaches.into_iter().map(|breach| (breach.name, breach.cycle())).collect();
+        }
+        self.cycles = cycles.into_iter().map(|cycle| NamedCycle { kind: cycle.kind, cycle }).collect();
+    }
+
+    /// Adds cycles that need an order of the history to be cycles, unless those that are known say as much.
+    fn add_implied(&mut self, cycles: Vec<Cycle>, level: u8) {
+        let on = |named: &NamedCycle| -> Vec<(u32, Kind)> {
+            named.cycle.steps.iter().map(|step| (step.from, named.kind)).collect()
         };
-        if !cycle.steps.iter().any(meets) {
-            named.push(NamedCycle { kind, cycle });
+        let mut by_txn: Vec<(u32, Kind)> = self.cycles.iter().flat_map(on).collect();
+        by_txn.sort_unstable();
+        for cycle in cycles {
+            // The other order of two versions that processes or real time put in this one closes a cycle with an rw step.
+            let kind = Kind { level, base: cycle.kind.base.max(SINGLE) };
+            let says_as_much = |(_, other): &(u32, Kind)| implied_anomalies(other.name()).contains(kind.name());
+            let meets = |step: &Step| {
+                let first = by_txn.partition_point(|entry| entry.0 < step.from);
+                by_txn[first..].iter().take_while(|entry| entry.0 == step.from).any(says_as_much)
+            };
+            if !cycle.steps.iter().any(meets) {
+                self.cycles.push(NamedCycle { kind, cycle });
+            }
         }
     }
-    Ok(named)
 }
 
 /// Edges that need no order implied by the model.

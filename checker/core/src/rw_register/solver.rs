@@ -21,6 +21,7 @@
 mod acyclic;
 mod local;
 mod search;
+mod shape;
 
 use super::Options;
 use super::index::Index;
@@ -33,13 +34,14 @@ use super::witness::Schedule;
 use crate::consistency::Order;
 use crate::spill::SpillError;
 use crate::transactions::NONE;
+use crate::transactions::cyclic_components;
 use crate::transactions::dependencies::Dependencies;
 use crate::transactions::edges::Edges;
-use crate::transactions::{cyclic_components, find_cycles};
 use crate::verdict::Reason;
-use acyclic::Acyclic;
-use local::{Ground, Local};
-use search::{Answer, Forced, Shape};
+use local::{Ground, Label, Local, LocalEdge};
+use search::{Answer, Forced};
+use shape::{Shape, Shaped};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// A question about open version orders.
@@ -64,15 +66,12 @@ pub(super) fn decide(
     let Question { index, sources, facts, order, .. } = *question;
     let choices_max = question.options.solver_steps_max;
     let mut ground = Ground { index, facts, sources, order, rank, place: schedule.place, choices_max };
-    if question.need == Need::Single {
-        return guess_only(question, &ground, judged);
-    }
-    let shape = if question.need == Need::Serial { Shape::Serial } else { Shape::Snapshot };
+    let Some(shape) = shape_of(question.need) else { return Ok(()) };
     let mut solved = Solved::new(&ground.place);
     let (mut rounds, mut problems_met, mut largest) = (0_u64, 0_u64, 0);
     loop {
         rounds += 1;
-        let Some(sets) = solved.join(index, bad_components(&ground, shape)?) else {
+        let Some(sets) = solved.join(index, bad_sets(&ground, shape)?) else {
             let text = "an order that solves each set of transactions by itself does not solve them together";
             judged.doubt = Some(Reason::new("VERSION_ORDER_UNKNOWN", text));
             return Ok(());
@@ -141,63 +140,105 @@ fn complete(ground: &Ground<'_>) -> Dependencies {
     all
 }
 
-/// For models that nothing here decides when orders are open: the guess may still be a witness.
-fn guess_only(question: &Question<'_>, ground: &Ground<'_>, judged: &mut Judged) -> Result<(), SpillError> {
-    let mut edges = Edges::new(&question.index.columns.txns, question.order == Order::Realtime);
-    edges.add(complete(ground));
-    let model = question.options.model;
-    if find_cycles(&edges, question.order)?.iter().any(|cycle| model.proscribes(cycle.kind.name())) {
-        let text = format!(
-            "the order of the versions is open for {} keys; in a likely order they violate {model}, in another one they \
-             may not",
-            question.facts.open_keys,
-        );
-        judged.doubt = Some(Reason::new("VERSION_ORDER_UNKNOWN", text));
-    } else {
-        judged.settled = Some((Need::Single, question.order));
-        judged.method.push_str("; a likely order of all versions is the witness");
+/// The cycles that a model proscribes, if any hang on version orders.
+fn shape_of(need: Need) -> Option<Shape> {
+    match need {
+        Need::Nothing => None,
+        Need::Prefix => Some(Shape::Prefix),
+        Need::Single => Some(Shape::Single),
+        Need::Snapshot => Some(Shape::Snapshot),
+        Need::Serial => Some(Shape::Serial),
     }
-    Ok(())
 }
 
-/// The components that the guess puts on cycles that count.
-fn bad_components(ground: &Ground<'_>, shape: Shape) -> Result<Vec<Vec<u32>>, SpillError> {
+/// The transactions that the guess puts on cycles that count, those of one cycle in one set.
+fn bad_sets(ground: &Ground<'_>, shape: Shape) -> Result<Vec<Vec<u32>>, SpillError> {
     let all = complete(ground);
     let mut edges = Edges::new(&ground.index.columns.txns, false);
-    let copy = |edges: &Vec<(u32, u32)>| edges.clone();
-    let labelled = [(copy(&all.ww), false), (copy(&all.wr), false), (copy(&all.rw), true)];
+    let labelled = [(all.ww.clone(), Label::Ww), (all.wr.clone(), Label::Wr), (all.rw.clone(), Label::Rw)];
     edges.add(all);
-    let mut components = cyclic_components(&edges, ground.order)?;
+    let components = cyclic_components(&edges, ground.order)?;
     drop(edges);
     if shape == Shape::Serial || components.is_empty() {
         return Ok(components);
     }
-    // In the doubled graph a component may have no cycle.
+    // Not every cycle counts, so that a component may have none of those, or a few that are far from each other.
     let problems = ground.problems(&components);
     let mut at = vec![(NONE, NONE); ground.index.columns.txns.len()];
-    let mut graphs: Vec<(Acyclic, bool)> = Vec::new();
     for (number, problem) in problems.iter().enumerate() {
         for (node, txn) in problem.txns.iter().enumerate() {
             at[*txn as usize] = (number as u32, node as u32);
         }
-        let mut graph = Acyclic::new(shape.nodes(problem.nodes));
-        let cyclic = problem.known.iter().any(|edge| shape.add(&mut graph, *edge, 0).is_err());
-        graphs.push((graph, cyclic));
     }
-    for (edges, rw) in &labelled {
-        for (from, to) in edges {
-            let (from, to) = (at[*from as usize], at[*to as usize]);
-            if from.0 == NONE || from.0 != to.0 {
-                continue;
+    let mut bad: Vec<Bad> = problems.iter().map(|problem| Bad::new(shape, problem)).collect();
+    // Edges with rw come last: what they would close is then there already.
+    for is_rw in [false, true] {
+        for (problem, bad) in problems.iter().zip(&mut bad) {
+            let known = problem.known.iter().filter(|edge| (edge.label == Label::Rw) == is_rw);
+            known.for_each(|edge| bad.add(*edge));
+        }
+        for (edges, label) in labelled.iter().filter(|(_, label)| (*label == Label::Rw) == is_rw) {
+            for (from, to) in edges {
+                let (from, to) = (at[*from as usize], at[*to as usize]);
+                if from.0 != NONE && from.0 == to.0 {
+                    bad[from.0 as usize].add(LocalEdge { from: from.1, to: to.1, label: *label });
+                }
             }
-            let (graph, cyclic) = &mut graphs[from.0 as usize];
-            let edge = local::LocalEdge { from: from.1, to: to.1, rw: *rw };
-            *cyclic = *cyclic || shape.add(graph, edge, 0).is_err();
         }
     }
-    let mut bad = graphs.iter().map(|(_, cyclic)| *cyclic);
-    components.retain(|_| bad.next().unwrap_or(true));
-    Ok(components)
+    Ok(bad.iter().zip(&problems).flat_map(|(bad, problem)| bad.sets(problem)).collect())
+}
+
+/// Transactions of one component that lie on cycles which count.
+struct Bad {
+    graph: Shaped,
+    /// For each node another one of its set, or itself; `NONE` for those on no cycle.
+    joined: Vec<u32>,
+}
+
+impl Bad {
+    fn new(shape: Shape, problem: &Local) -> Self {
+        Self { graph: Shaped::new(shape, problem.nodes), joined: vec![NONE; problem.nodes as usize] }
+    }
+
+    /// Adds an edge, unless it closes a cycle: then the cycle is one set, with all those that it meets.
+    fn add(&mut self, edge: LocalEdge) {
+        let Err(closed) = self.graph.add(edge, 0) else { return };
+        let cycle = self.graph.shape.cycle(&closed);
+        let first = self.root(cycle[0]);
+        for node in cycle {
+            let root = self.root(node);
+            self.joined[root as usize] = first;
+        }
+    }
+
+    /// The node that stands for the set of one.
+    fn root(&mut self, node: u32) -> u32 {
+        let mut root = node;
+        while ![NONE, root].contains(&self.joined[root as usize]) {
+            let next = self.joined[root as usize];
+            let after = self.joined[next as usize];
+            self.joined[root as usize] = after;
+            root = next;
+        }
+        self.joined[root as usize] = root;
+        root
+    }
+
+    fn sets(&self, problem: &Local) -> Vec<Vec<u32>> {
+        let mut of_root: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (node, txn) in (0..).zip(&problem.txns) {
+            let mut root: u32 = node;
+            if self.joined[root as usize] == NONE {
+                continue;
+            }
+            while self.joined[root as usize] != root {
+                root = self.joined[root as usize];
+            }
+            of_root.entry(root).or_default().push(*txn);
+        }
+        of_root.into_values().collect()
+    }
 }
 
 /// Takes an order over into the guess: the writes of each key trade their places.
@@ -337,6 +378,8 @@ fn no_order(question: &Question<'_>, problem: &Local, shape: Shape) -> Raw {
         (Need::Serial, Order::Data) => "PL-2.99-cycle-exists",
         (Need::Serial, Order::Process) => "strong-session-PL-3-cycle-exists",
         (Need::Serial, Order::Realtime) => "PL-SS-cycle-exists",
+        (Need::Single, _) => "PL-2+-cycle-exists",
+        (Need::Prefix, _) => "prefix-cycle-exists",
         (_, Order::Data) => "PL-SI-cycle-exists",
         (_, Order::Process) => "strong-session-PL-SI-cycle-exists",
         (_, Order::Realtime) => "strong-PL-SI-cycle-exists",

@@ -22,6 +22,8 @@ use crate::transactions::cycles::{Cycle, Kind, Step};
 use crate::transactions::dependencies::Dependencies;
 use crate::transactions::edges::Edges;
 use crate::transactions::graph::{PROCESS, RW, WR, WW};
+use crate::transactions::scc::Walks;
+use crate::transactions::visibility::rows::Rows;
 use crate::transactions::{NONE, find_cycles};
 use std::borrow::Cow;
 
@@ -52,8 +54,30 @@ pub(crate) struct Weak {
     pub(crate) cycles: Vec<Cycle>,
     /// Orders of writers in the stretches that were searched, ascending.
     pub(crate) shown: Vec<Shown>,
-    /// Whether reads and processes contradict each other by themselves: then nothing else was looked for.
+    /// Whether reads and processes contradict each other by themselves. What those who are part of that read was then left
+    /// out.
     pub(crate) contradictory: bool,
+}
+
+/// Who reads what others contradict: the readers that show the ww steps of a cycle, and those of the past.
+pub(crate) fn readers<'w>(cycle: &'w Cycle, shown: &'w [Shown]) -> impl Iterator<Item = u32> + 'w {
+    cycle.steps.iter().filter_map(|step| match step.label {
+        WW => {
+            let place = shown.binary_search_by_key(&(step.from, step.to), |shown| (shown.before, shown.after)).ok()?;
+            Some(shown[place].reader)
+        }
+        RW => Some(step.from),
+        _ => None,
+    })
+}
+
+/// How far contradictions are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Until all are found, or it is certain that there is none.
+    All,
+    /// Only those that one reader shows.
+    Direct,
 }
 
 /// The name of a contradiction.
@@ -66,17 +90,23 @@ pub(crate) fn name(rule: Rule, processes: bool) -> &'static str {
     }
 }
 
-/// Finds what contradicts a rule, with or without the order in processes. Nothing is found where reads and processes
-/// contradict each other by themselves: that is a cycle of wr (and process) steps, and is told as such. `places` is an order
+/// Finds what contradicts a rule, with or without the order in processes. Reads that contradict each other and processes by
+/// themselves are left out: they are a cycle of wr (and process) steps, and told as such. `places` is an order
 /// of all transactions that took effect, which agrees with reads and processes, if one is known.
 ///
 /// # Errors
 /// If edges that were put aside cannot be had back.
-pub(crate) fn examine(index: &Index, rule: Rule, processes: bool, places: Option<&[u32]>) -> Result<Weak, SpillError> {
+pub(crate) fn examine(
+    index: &Index,
+    rule: Rule,
+    processes: bool,
+    places: Option<&[u32]>,
+    depth: Depth,
+) -> Result<Weak, SpillError> {
     let Some(mut search) = Search::new(index, rule, processes, places) else {
         return Ok(Weak { contradictory: true, ..Weak::default() });
     };
-    let mut weak = Weak::default();
+    let mut weak = Weak { contradictory: !search.circular.is_empty(), ..Weak::default() };
     let mut backward: Vec<(u32, u32)> = Vec::new();
     let mut stale: Vec<Shown> = Vec::new();
     search.each(|search, read, writer, other| {
@@ -91,7 +121,7 @@ pub(crate) fn examine(index: &Index, rule: Rule, processes: bool, places: Option
     if backward.is_empty() {
         return Ok(weak);
     }
-    if rule == Rule::Causal && search.overwritten(stale, &mut weak) {
+    if rule == Rule::Causal && (search.overwritten(stale, &mut weak) || depth == Depth::Direct) {
         return Ok(weak);
     }
     search.stretches(&mut backward);
@@ -123,6 +153,8 @@ struct Search<'i> {
     rank: Cow<'i, [u32]>,
     /// The transaction before each in its process; `NONE` without one.
     previous: Vec<u32>,
+    /// Transactions that depend on themselves, by which their reads say nothing; empty if there are none.
+    circular: Vec<bool>,
     /// End of the stretch that begins at or before each rank and covers it; 0 where none does. Empty in the first pass.
     stretch: Vec<u32>,
     mark: Vec<u32>,
@@ -151,6 +183,7 @@ impl<'i> Search<'i> {
             processes,
             rank: Cow::Borrowed(places.unwrap_or_default()),
             previous,
+            circular: Vec::new(),
             stretch: Vec::new(),
             mark: vec![0; txns],
             walk: 0,
@@ -159,7 +192,11 @@ impl<'i> Search<'i> {
             writers: Vec::new(),
         };
         if places.is_none() {
-            search.rank = Cow::Owned(search.ranks()?);
+            let ranks = search.ranks().or_else(|| {
+                search.circular = search.find_circular();
+                search.ranks()
+            });
+            search.rank = Cow::Owned(ranks?);
         }
         Some(search)
     }
@@ -167,10 +204,26 @@ impl<'i> Search<'i> {
     /// What a transaction directly depends on: whom it reads from, and who is before it in its process.
     fn depends_on(&self, txn: u32) -> impl Iterator<Item = (u32, u8)> + '_ {
         let columns = &self.index.columns;
-        let reads = columns.mops(txn).filter(|mop| columns.is_foreign_read(*mop));
+        let reads = columns.mops(txn).filter(move |mop| columns.is_foreign_read(*mop) && !self.is_circular(txn));
         let sources = reads.map(|mop| (self.read_from(mop), WR)).filter(move |(from, _)| ![NONE, txn].contains(from));
         let previous = self.previous.get(txn as usize).copied().unwrap_or(NONE);
         sources.chain((previous != NONE).then_some((previous, PROCESS)))
+    }
+
+    fn is_circular(&self, txn: u32) -> bool {
+        self.circular.get(txn as usize).copied().unwrap_or(false)
+    }
+
+    /// Transactions that depend on themselves.
+    fn find_circular(&self) -> Vec<bool> {
+        let count = self.index.columns.txns.len();
+        let mut circular = vec![false; count];
+        let sources = |txn: u32| self.depends_on(txn).map(move |(from, _)| (from, txn, true));
+        let edges: Vec<(u32, u32, bool)> = (0..count as u32).flat_map(sources).collect();
+        Walks::default().components(&Rows::new(count, &edges), 0..count as u32, |nodes| {
+            nodes.iter().filter(|_| nodes.len() > 1).for_each(|txn| circular[*txn as usize] = true);
+        });
+        circular
     }
 
     /// Who wrote the version that a read saw; `NONE` if nobody did.
@@ -259,7 +312,8 @@ impl<'i> Search<'i> {
             {
                 let initial = self.index.write_of(read) == NEVER;
                 let (reader, writer) = (columns.txn(read), self.read_from(read));
-                if (writer == NONE && !initial) || (initial && !self.stretch.is_empty()) {
+                let is_silent = (writer == NONE && !initial) || self.is_circular(reader);
+                if is_silent || (initial && !self.stretch.is_empty()) {
                     continue;
                 }
                 self.gather(reader, writer, &mut candidates);
@@ -420,7 +474,8 @@ impl<'i> Search<'i> {
     /// Reads within stretches.
     fn reads_from(&self) -> Vec<(u32, u32)> {
         let columns = &self.index.columns;
-        let reads = (0..columns.len()).filter(|mop| columns.is_foreign_read(*mop));
+        let speaks = |mop: &usize| columns.is_foreign_read(*mop) && !self.is_circular(columns.txn(*mop));
+        let reads = (0..columns.len()).filter(speaks);
         let edges = reads.map(|mop| (self.read_from(mop), columns.txn(mop)));
         edges.filter(|(from, to)| *from != NONE && from != to && self.together(*from, *to)).collect()
     }

@@ -23,14 +23,17 @@
 //! a failed transaction, or from nowhere, is made up for by suspecting whoever touches such a key.
 
 mod causal;
+mod doubled;
 mod fractured;
-mod prefix;
-mod rows;
+pub(crate) mod prefix;
+pub(crate) mod rows;
 mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
 
+use super::cycles::{Cycle, Kind, Step};
+use super::graph::{PROCESS, REALTIME, RW, WR, WW};
 use super::{NONE, Txns};
 use crate::finding::EdgeKind;
 
@@ -180,6 +183,22 @@ pub(crate) struct Breach {
     pub(crate) links: Vec<Link>,
     /// Further ones of this kind that this one stands for.
     pub(crate) more: u64,
+}
+
+impl Breach {
+    /// The contradiction as a cycle of steps, without the keys.
+    pub(crate) fn cycle(&self) -> Cycle {
+        let label = |kind: EdgeKind| match kind {
+            EdgeKind::Ww => WW,
+            EdgeKind::Wr | EdgeKind::Wrp => WR,
+            EdgeKind::Rw | EdgeKind::Rwp => RW,
+            EdgeKind::Process => PROCESS,
+            EdgeKind::Realtime => REALTIME,
+        };
+        let step = |link: &Link| Step { from: link.from, to: link.to, label: label(link.kind) };
+        let steps: Vec<Step> = self.links.iter().map(step).collect();
+        Cycle { kind: Kind::of(&steps), steps }
+    }
 }
 
 /// Looks for all of them. Contradictions are sought for at most `most` of each kind; the others are counted.

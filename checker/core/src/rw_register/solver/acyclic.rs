@@ -124,18 +124,82 @@ impl Acyclic {
         Ok(())
     }
 
+    /// A shortest path, if there is one: the node that each of its edges leaves, and its reason.
+    pub(super) fn path(&mut self, from: u32, to: u32) -> Option<Closed> {
+        if from == to {
+            return Some(Vec::new());
+        }
+        let limit = self.place[to as usize];
+        if self.place[from as usize] > limit {
+            return None;
+        }
+        self.walk += 1;
+        let mut reached = vec![from];
+        self.mark[from as usize] = self.walk;
+        let mut next = 0;
+        while let Some(node) = reached.get(next).copied() {
+            next += 1;
+            self.steps += 1;
+            for (target, why) in &self.outgoing[node as usize] {
+                let at = *target as usize;
+                if self.mark[at] == self.walk || self.place[at] > limit {
+                    continue;
+                }
+                self.mark[at] = self.walk;
+                self.from[at] = (node, *why);
+                if *target == to {
+                    return Some(self.way(from, to));
+                }
+                reached.push(*target);
+            }
+        }
+        None
+    }
+
+    /// The nodes that lead to one, and itself; ascending.
+    pub(super) fn leading_to(&mut self, node: u32) -> Vec<u32> {
+        self.connected(node, |graph| &graph.incoming)
+    }
+
+    /// The nodes that one leads to, and itself; ascending.
+    pub(super) fn led_to(&mut self, node: u32) -> Vec<u32> {
+        self.connected(node, |graph| &graph.outgoing)
+    }
+
+    fn connected(&mut self, node: u32, edges: impl Fn(&Self) -> &Vec<Vec<(u32, Reason)>>) -> Vec<u32> {
+        self.walk += 1;
+        let walk = self.walk;
+        let mut mark = std::mem::take(&mut self.mark);
+        let mut reached = vec![node];
+        mark[node as usize] = walk;
+        let mut next = 0;
+        while let Some(node) = reached.get(next).copied() {
+            next += 1;
+            let others = edges(self)[node as usize].iter().map(|(other, _)| *other);
+            reached.extend(others.filter(|other| std::mem::replace(&mut mark[*other as usize], walk) != walk));
+        }
+        self.mark = mark;
+        self.steps += reached.len() as u64;
+        reached.sort_unstable();
+        reached
+    }
+
     /// The cycle of a new edge and the path just found from its end to its beginning.
     fn closed(&self, from: u32, to: u32, reason: Reason) -> Closed {
-        let mut cycle = Vec::new();
-        let mut node = from;
-        while node != to {
+        std::iter::once((from, reason)).chain(self.way(to, from)).collect()
+    }
+
+    /// The path just found.
+    fn way(&self, from: u32, to: u32) -> Closed {
+        let mut way = Vec::new();
+        let mut node = to;
+        while node != from {
             let (before, why) = self.from[node as usize];
-            cycle.push((before, why));
+            way.push((before, why));
             node = before;
         }
-        cycle.push((from, reason));
-        cycle.reverse();
-        cycle
+        way.reverse();
+        way
     }
 }
 

@@ -17,8 +17,18 @@ use crate::transactions::NONE;
 pub(super) struct LocalEdge {
     pub(super) from: u32,
     pub(super) to: u32,
-    /// Whether it is an rw edge.
-    pub(super) rw: bool,
+    pub(super) label: Label,
+}
+
+/// What an edge says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    /// The second overwrote the first, or comes later in the order of the history.
+    Ww,
+    /// The second read what the first wrote.
+    Wr,
+    /// The first read what the second overwrote.
+    Rw,
 }
 
 /// Two versions of one key, and what follows from either order.
@@ -107,7 +117,7 @@ impl Ground<'_> {
     /// Order in processes or in real time. A helper stands for each completion; the helpers are chained.
     fn history_order(&self, problem: &mut Local) {
         let txns = &self.index.columns.txns;
-        let edge = |from, to| LocalEdge { from, to, rw: false };
+        let edge = |from, to| LocalEdge { from, to, label: Label::Ww };
         match self.order {
             Order::Data => {}
             Order::Process => {
@@ -144,19 +154,20 @@ impl Ground<'_> {
 
     fn known_edges(&self, at: &[(u32, u32)], problems: &mut [Local]) {
         let dependencies = &self.facts.dependencies;
-        let mut put = |from: u32, to: u32, rw: bool| {
+        let mut put = |from: u32, to: u32, label: Label| {
             let (from, to) = (at[from as usize], at[to as usize]);
             if from.0 == to.0 && from.0 != NONE {
-                problems[from.0 as usize].known.push(LocalEdge { from: from.1, to: to.1, rw });
+                problems[from.0 as usize].known.push(LocalEdge { from: from.1, to: to.1, label });
             }
         };
-        for (edges, rw) in [(&dependencies.ww, false), (&dependencies.wr, false), (&dependencies.rw, true)] {
-            edges.iter().for_each(|(from, to)| put(*from, *to, rw));
+        let labelled = [(&dependencies.ww, Label::Ww), (&dependencies.wr, Label::Wr), (&dependencies.rw, Label::Rw)];
+        for (edges, label) in labelled {
+            edges.iter().for_each(|(from, to)| put(*from, *to, label));
         }
         for fan in &dependencies.fans {
             for reader in fan.readers.iter().filter(|txn| at[**txn as usize].0 != NONE) {
                 let others = fan.appenders.iter().filter(|txn| *txn != reader);
-                others.for_each(|writer| put(*reader, *writer, true));
+                others.for_each(|writer| put(*reader, *writer, Label::Rw));
             }
         }
     }
@@ -203,13 +214,13 @@ impl Ground<'_> {
         let edges = |first: u32, second: u32| -> Vec<LocalEdge> {
             let (from, to) = (order.writer[first as usize], order.writer[second as usize]);
             let readers = order.readers(first).iter().filter(|reader| within(reader) && **reader != to);
-            let rw = readers.map(|reader| LocalEdge { from: node(*reader), to: node(to), rw: true });
-            [LocalEdge { from: node(from), to: node(to), rw: false }].into_iter().chain(rw).collect()
+            let rw = readers.map(|reader| LocalEdge { from: node(*reader), to: node(to), label: Label::Rw });
+            [LocalEdge { from: node(from), to: node(to), label: Label::Ww }].into_iter().chain(rw).collect()
         };
         for reader in order.readers(0).iter().filter(|reader| within(reader)) {
             let writers = group.iter().map(|(_, _, mop)| self.index.columns.txn(*mop as usize));
             let others = writers.filter(|writer| writer != reader);
-            problem.known.extend(others.map(|to| LocalEdge { from: node(*reader), to: node(to), rw: true }));
+            problem.known.extend(others.map(|to| LocalEdge { from: node(*reader), to: node(to), label: Label::Rw }));
         }
         for (place, (_, _, one)) in group.iter().enumerate() {
             for (_, _, other) in &group[place + 1..] {

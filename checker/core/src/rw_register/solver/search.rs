@@ -1,7 +1,8 @@
 //! Orders of the versions of one problem: forced ones first, then a SAT solver that knows what a cycle is.
 
-use super::acyclic::{Acyclic, Closed, Reason};
-use super::local::{Choice, Local, LocalEdge};
+use super::acyclic::{Closed, Reason};
+use super::local::{Choice, Local};
+use super::shape::{Mark, Shape, Shaped};
 use batsat::{Callbacks, Lit, Solver, SolverInterface, Theory, TheoryArg, Var, lbool};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,57 +32,17 @@ pub(super) struct Forced {
 /// The reason of edges that hold in any case.
 const KNOWN: Reason = Reason::MAX;
 
-/// Edges as the search sees them. Snapshots double every node: node `2n + 1` is node `n` entered by an rw edge, which
-/// none may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    Serial,
-    Snapshot,
-}
-
-impl Shape {
-    pub(super) fn nodes(self, nodes: u32) -> usize {
-        if self == Shape::Serial { nodes as usize } else { nodes as usize * 2 }
-    }
-
-    pub(super) fn node(self, node: u32) -> u32 {
-        if self == Shape::Serial { node } else { node * 2 }
-    }
-
-    fn original(self, node: u32) -> u32 {
-        if self == Shape::Serial { node } else { node / 2 }
-    }
-
-    pub(super) fn add(self, graph: &mut Acyclic, edge: LocalEdge, reason: Reason) -> Result<(), Closed> {
-        let LocalEdge { from, to, rw } = edge;
-        match (self, rw) {
-            (Shape::Serial, _) => graph.add(from, to, reason),
-            (Shape::Snapshot, true) => graph.add(from * 2, to * 2 + 1, reason),
-            (Shape::Snapshot, false) => {
-                graph.add(from * 2, to * 2, reason)?;
-                graph.add(from * 2 + 1, to * 2, reason)
-            }
-        }
-    }
-
-    fn side(self, graph: &mut Acyclic, choice: &Choice, side: usize, reason: Reason) -> Result<(), Closed> {
-        choice.edges[side].iter().try_for_each(|edge| self.add(graph, *edge, reason))
-    }
-
-    /// The cycle as nodes of the problem, each once.
-    fn cycle(self, closed: &Closed) -> Vec<u32> {
-        let mut nodes: Vec<u32> = closed.iter().map(|(node, _)| self.original(*node)).collect();
-        nodes.dedup();
-        nodes
-    }
+/// Adds the edges of one side of a choice, or says which cycle they would close.
+fn take(graph: &mut Shaped, choice: &Choice, side: usize, reason: Reason) -> Result<(), Closed> {
+    choice.edges[side].iter().try_for_each(|edge| graph.add(*edge, reason))
 }
 
 /// Finds an order, within so many steps. `steps` counts them.
 pub(super) fn solve(problem: &Local, shape: Shape, steps_max: u64, steps: &mut u64) -> Answer {
-    let mut graph = Acyclic::new(shape.nodes(problem.nodes));
+    let mut graph = Shaped::new(shape, problem.nodes);
     for edge in &problem.known {
-        if let Err(closed) = shape.add(&mut graph, *edge, KNOWN) {
-            *steps += graph.steps;
+        if let Err(closed) = graph.add(*edge, KNOWN) {
+            *steps += graph.steps();
             let otherwise = shape.cycle(&closed);
             return Answer::Impossible(vec![Forced { choice: usize::MAX, side: 0, otherwise }]);
         }
@@ -92,14 +53,14 @@ pub(super) fn solve(problem: &Local, shape: Shape, steps_max: u64, steps: &mut u
         let before = open.len();
         let mut impossible = false;
         open.retain(|number| {
-            if impossible || graph.steps > steps_max {
+            if impossible || graph.steps() > steps_max {
                 return true;
             }
             let choice = &problem.choices[*number];
-            let len = graph.len();
+            let mark = graph.mark();
             let sides = [0, 1].map(|side| {
-                let result = shape.side(&mut graph, choice, side, KNOWN);
-                graph.truncate(len);
+                let result = take(&mut graph, choice, side, KNOWN);
+                graph.truncate(mark);
                 result.err()
             });
             for (side, closed) in sides.iter().enumerate() {
@@ -113,55 +74,48 @@ pub(super) fn solve(problem: &Local, shape: Shape, steps_max: u64, steps: &mut u
                 [Some(_), Some(_)] => impossible = true,
                 [first, _] => {
                     let side = usize::from(first.is_some());
-                    impossible |= shape.side(&mut graph, choice, side, KNOWN).is_err();
+                    impossible |= take(&mut graph, choice, side, KNOWN).is_err();
                 }
             }
             false
         });
         if impossible {
-            *steps += graph.steps;
+            *steps += graph.steps();
             return Answer::Impossible(forced);
         }
-        if graph.steps > steps_max {
-            *steps += graph.steps;
+        if graph.steps() > steps_max {
+            *steps += graph.steps();
             return Answer::Spent;
         }
         if open.len() == before {
             break;
         }
     }
-    let spent = graph.steps;
+    let spent = graph.steps();
     let answer = if open.is_empty() {
-        Answer::Order(places(&graph, shape, problem))
+        Answer::Order(places(&graph, problem))
     } else {
-        by_solver(problem, shape, graph, &open, steps_max, forced)
+        by_solver(problem, graph, &open, steps_max, forced)
     };
     *steps += spent;
     answer
 }
 
-fn places(graph: &Acyclic, shape: Shape, problem: &Local) -> Vec<u32> {
-    (0..problem.txns.len() as u32).map(|node| graph.place(shape.node(node))).collect()
+fn places(graph: &Shaped, problem: &Local) -> Vec<u32> {
+    (0..problem.txns.len() as u32).map(|node| graph.place(node)).collect()
 }
 
-fn by_solver(
-    problem: &Local,
-    shape: Shape,
-    graph: Acyclic,
-    open: &[usize],
-    steps_max: u64,
-    forced: Vec<Forced>,
-) -> Answer {
-    let steps = Rc::new(Cell::new(graph.steps));
+fn by_solver(problem: &Local, graph: Shaped, open: &[usize], steps_max: u64, forced: Vec<Forced>) -> Answer {
+    let steps = Rc::new(Cell::new(graph.steps()));
     let limit = Limit { steps: steps.clone(), steps_max };
     let mut solver: Solver<Limit> = Solver::new(batsat::SolverOpts::default(), limit);
     // A variable that is false is a choice whose first side holds: the solver tries this first.
     let vars: Vec<Var> = open.iter().map(|_| solver.new_var_default()).collect();
     let (levels, clause) = (Vec::new(), Vec::new());
-    let mut theory = Cycles { problem, shape, graph, open, vars, seen: 0, levels, clause, steps };
+    let mut theory = Cycles { problem, graph, open, vars, seen: 0, levels, clause, steps };
     let result = solver.solve_limited_preserving_trail_th(&mut theory, &[]);
     let answer = if result == lbool::TRUE {
-        Answer::Order(places(&theory.graph, shape, problem))
+        Answer::Order(places(&theory.graph, problem))
     } else if result == lbool::FALSE {
         Answer::Impossible(forced)
     } else {
@@ -186,8 +140,7 @@ impl Callbacks for Limit {
 /// The theory: the edges of the choices made so far close no cycle.
 struct Cycles<'p> {
     problem: &'p Local,
-    shape: Shape,
-    graph: Acyclic,
+    graph: Shaped,
     /// The choice of each variable.
     open: &'p [usize],
     /// The variables: one for each open choice, numbered without gaps.
@@ -195,7 +148,7 @@ struct Cycles<'p> {
     /// Literals of the trail whose edges were added.
     seen: usize,
     /// Trail and edges at each level.
-    levels: Vec<(usize, usize)>,
+    levels: Vec<(usize, Mark)>,
     clause: Vec<Lit>,
     steps: Rc<Cell<u64>>,
 }
@@ -206,9 +159,9 @@ impl Cycles<'_> {
             let variable = (literal.var().idx() - self.vars[0].idx()) as usize;
             let choice = &self.problem.choices[self.open[variable]];
             let side = usize::from(literal.sign());
-            let before = self.graph.steps;
-            let result = self.shape.side(&mut self.graph, choice, side, (variable * 2 + side) as Reason);
-            self.steps.set(self.steps.get() + 1 + self.graph.steps - before);
+            let before = self.graph.steps();
+            let result = take(&mut self.graph, choice, side, (variable * 2 + side) as Reason);
+            self.steps.set(self.steps.get() + 1 + self.graph.steps() - before);
             if let Err(closed) = result {
                 self.clause.clear();
                 for (_, reason) in closed.iter().filter(|(_, reason)| *reason != KNOWN) {
@@ -228,14 +181,14 @@ impl Theory for Cycles<'_> {
     }
 
     fn create_level(&mut self) {
-        self.levels.push((self.seen, self.graph.len()));
+        self.levels.push((self.seen, self.graph.mark()));
     }
 
     fn pop_levels(&mut self, n: usize) {
         let left = self.levels.len() - n;
-        if let Some((seen, edges)) = self.levels.get(left).copied() {
+        if let Some((seen, mark)) = self.levels.get(left).copied() {
             self.seen = seen;
-            self.graph.truncate(edges);
+            self.graph.truncate(mark);
             self.levels.truncate(left);
         }
     }

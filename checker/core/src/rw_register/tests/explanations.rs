@@ -63,7 +63,15 @@ fn cycles_by_all_sources() {
               T1 < T2, because T1 read key 3 as nil and T2 wrote 1 to it
               However, T2 < T1, because T2 read key 4 as nil and T1 wrote 1 to it: a contradiction
 
-            7 transactions (ok 7, fail 0, info 0), 7 ok reads of 4 keys, 10 dependencies; anomalies: G-single-item 1, G2-item 1
+            fractured-read-0: cycle of 2 transactions: T1 -wr key 2: 1→ T2 -rw key 1: 1, 2→ T1
+            Let:
+              T1 = operation 1, process 0, ok: write 2 to key 1; write 1 to key 2
+              T2 = operation 2, process 1, ok: read key 2 as 1; read key 1 as 1
+            Then:
+              T1 < T2, because T2 read T1's write of 1 to key 2
+              However, T2 < T1, because T2 read key 1 as 1 and T1 wrote 2 to it after 1 (process 0 wrote 1 in operation 0, then wrote 2 in T1): a contradiction
+
+            7 transactions (ok 7, fail 0, info 0), 7 ok reads of 4 keys, 10 dependencies; anomalies: G-single-item 1, G2-item 1, fractured-read 1
         "#]],
     );
 }

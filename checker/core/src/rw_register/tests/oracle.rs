@@ -4,8 +4,7 @@ use super::*;
 use crate::consistency::Order;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A model as the judge knows it: whether cycles with neighbouring rw steps count, whether any rw counts, and the order
-/// of the history that counts.
+/// A model as the judge knows it: which cycles with rw steps count, and the order of the history that counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Level {
     pub(super) name: &'static str,
@@ -16,11 +15,13 @@ pub(super) struct Level {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rw {
     None,
+    AfterWr,
+    Single,
     Nonadjacent,
     All,
 }
 
-pub(super) const LEVELS: [Level; 9] = [
+pub(super) const LEVELS: [Level; 11] = [
     Level { name: "read-committed", rw: Rw::None, order: Order::Data },
     Level { name: "strong-session-read-committed", rw: Rw::None, order: Order::Process },
     Level { name: "strong-read-committed", rw: Rw::None, order: Order::Realtime },
@@ -30,6 +31,8 @@ pub(super) const LEVELS: [Level; 9] = [
     Level { name: "serializable", rw: Rw::All, order: Order::Data },
     Level { name: "strong-session-serializable", rw: Rw::All, order: Order::Process },
     Level { name: "strict-serializable", rw: Rw::All, order: Order::Realtime },
+    Level { name: "prefix", rw: Rw::AfterWr, order: Order::Data },
+    Level { name: "parallel-snapshot-isolation", rw: Rw::Single, order: Order::Data },
 ];
 
 /// What the caller assumes of the order of the versions.
@@ -192,6 +195,8 @@ impl<'h> Judge<'h> {
         let count = self.txns.len();
         let mut strong = vec![vec![false; count]; count];
         let mut weak = vec![vec![false; count]; count];
+        // Who read from whom, by itself.
+        let mut seen_by = vec![vec![false; count]; count];
         let all = || (0..count).filter(|at| self.effective[*at]);
         for a in all() {
             for b in all() {
@@ -206,13 +211,15 @@ impl<'h> Judge<'h> {
                 for (_, value) in txn.again.iter().filter(|(again, _)| again == key) {
                     let writer = order.iter().find(|version| version.0 == *value).map(|version| version.1);
                     if let Some(writer) = writer.filter(|writer| *writer != at) {
-                        strong[writer][at] = true;
+                        (strong[writer][at], seen_by[writer][at]) = (true, true);
                     }
                 }
                 let Some(seen) = txn.reads.get(key) else { continue };
                 let place = seen.and_then(|seen| order.iter().position(|version| version.0 == seen));
                 if let Some(place) = place {
-                    strong[order[place].1][at] |= order[place].1 != at;
+                    let writer = order[place].1;
+                    strong[writer][at] |= writer != at;
+                    seen_by[writer][at] |= writer != at;
                 }
                 if seen.is_none() || place.is_some() {
                     let later = &order[place.map_or(0, |place| place + 1)..];
@@ -223,10 +230,12 @@ impl<'h> Judge<'h> {
         let mut relation = strong.clone();
         for a in 0..count {
             for b in 0..count {
+                let through = |first: &[Vec<bool>]| (0..count).any(|between| first[a][between] && weak[between][b]);
                 relation[a][b] |= match level.rw {
-                    Rw::None => false,
+                    Rw::None | Rw::Single => false,
                     Rw::All => weak[a][b],
-                    Rw::Nonadjacent => (0..count).any(|between| strong[a][between] && weak[between][b]),
+                    Rw::AfterWr => through(&seen_by),
+                    Rw::Nonadjacent => through(&strong),
                 };
             }
         }
@@ -237,7 +246,8 @@ impl<'h> Judge<'h> {
                 }
             }
         }
-        (0..count).all(|at| !relation[at][at])
+        let led_back = |a: usize| level.rw == Rw::Single && (0..count).any(|b| weak[a][b] && relation[b][a]);
+        (0..count).all(|at| !relation[at][at] && !led_back(at))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Weak levels: each by hand, and against every order of all transactions.
 
+use super::super::weak::Depth;
 use super::oracle::tiny;
 use super::*;
 use crate::rw_register::weak::{Rule, examine};
@@ -25,7 +26,8 @@ const RULES: [(Rule, bool); 6] = [
 fn keeps(lines: &[&str], expected: [bool; 6]) {
     let history = history(lines);
     let index = index(&history);
-    let found = RULES.map(|(rule, processes)| examine(&index, rule, processes, None).unwrap().cycles.is_empty());
+    let found =
+        RULES.map(|(rule, processes)| examine(&index, rule, processes, None, Depth::All).unwrap().cycles.is_empty());
     assert_eq!(found, expected);
 }
 
@@ -124,25 +126,22 @@ fn permute(left: &[u32], taken: &mut Vec<u32>, found: &mut Vec<Vec<u32>>) {
 #[test]
 fn agrees_with_every_order_of_transactions() {
     let mut dice = Dice::new(21);
-    let mut broken = [0; 6];
+    let (mut broken, mut circular) = ([0; 6], 0);
     for _ in 0..15_000 {
         let history = tiny(&mut dice);
         let index = index(&history);
         for (at, (rule, processes)) in RULES.into_iter().enumerate() {
-            let found = examine(&index, rule, processes, None).unwrap();
+            let found = examine(&index, rule, processes, None, Depth::All).unwrap();
             let expected = explained(&index, rule, processes);
-            // Where reads contradict each other or the processes by themselves there is nothing more to tell.
-            let order = if processes { "strong-session-read-committed" } else { "read-committed" };
-            let by_itself = check(&history, &options(order));
-            let cyclic = types(&by_itself).iter().any(|name| name.starts_with("G1c"));
-            assert_eq!(
-                found.cycles.is_empty(),
-                expected || cyclic,
-                "{rule:?} {processes}\n{}",
-                oracle::shown(&history)
-            );
+            // Where reads contradict each other or the processes by themselves no order explains the others either.
+            if found.contradictory {
+                assert!(!expected, "{rule:?} {processes}\n{}", oracle::shown(&history));
+                circular += 1;
+                continue;
+            }
+            assert_eq!(found.cycles.is_empty(), expected, "{rule:?} {processes}\n{}", oracle::shown(&history));
             broken[at] += u32::from(!found.cycles.is_empty());
         }
     }
-    assert!(broken.iter().all(|count| *count > 150), "{broken:?}");
+    assert!(broken.iter().all(|count| *count > 150) && circular > 500, "{broken:?} {circular}");
 }

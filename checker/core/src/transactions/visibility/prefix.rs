@@ -5,22 +5,17 @@
 //! "entered by wr". Cut a closed walk at a transaction that it passes twice: the part that leaves it by ww or wr keeps the
 //! shape. What is left in the end is a simple cycle of the shape, or one without rw: that is G1c or worse, and told.
 
-use super::rows::Rows;
+use super::doubled::{Doubled, Fan};
 use super::{Breach, Link, Sights, UNREAD};
 use crate::finding::EdgeKind;
-use crate::transactions::NONE;
-use crate::transactions::scc::{View, Walks};
-use rustc_hash::FxHashMap;
-
-/// Ways back that are tried in each component.
-const TRIES: usize = 16;
+use crate::transactions::dependencies::Dependencies;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The dependencies between neighbours in the order of versions, and what each says.
 struct Steps<'s> {
     sights: &'s Sights,
-    /// Between numbers of suspects, and helpers after them. An rw edge may enter a helper.
-    edges: Vec<(u32, u32, EdgeKind)>,
-    nodes: u32,
+    /// Between numbers of suspects.
+    doubled: Doubled,
     /// What each edge between suspects says.
     links: FxHashMap<(u32, u32, EdgeKind), Link>,
     /// What each edge into a helper says: key, and rank read; the version behind it is unread.
@@ -29,9 +24,8 @@ struct Steps<'s> {
 
 impl<'s> Steps<'s> {
     fn new(sights: &'s Sights) -> Self {
-        let nodes = sights.txns.len() as u32;
-        let (links, into) = (FxHashMap::default(), FxHashMap::default());
-        let mut steps = Self { sights, edges: Vec::new(), nodes, links, into };
+        let doubled = Doubled::new(sights.txns.len() as u32);
+        let mut steps = Self { sights, doubled, links: FxHashMap::default(), into: FxHashMap::default() };
         for of_key in sights.versions.chunk_by(|a, b| a.key == b.key) {
             let read = of_key.partition_point(|version| version.rank != UNREAD);
             for pair in of_key[..read].windows(2) {
@@ -51,7 +45,7 @@ impl<'s> Steps<'s> {
         if let (Some(source), Some(target)) = (self.sights.place(from), self.sights.place(to))
             && source != target
         {
-            self.edges.push((source, target, kind));
+            self.doubled.add(source, target, kind);
             self.links.entry((source, target, kind)).or_insert(Link { from, to, kind, key, before, after });
         }
     }
@@ -69,7 +63,7 @@ impl<'s> Steps<'s> {
             let unseen =
                 |version: &&super::Version| sights.write(version.txn, key).is_some_and(|write| write.first == UNREAD);
             let unread: Vec<super::Version> = unread.iter().filter(unseen).copied().collect();
-            let mut chains = None;
+            let mut fan = None;
             for one in of_key {
                 let mut next = read.partition_point(|version| version.rank <= one.rank);
                 // What it wrote itself lies on top of what it saw of others.
@@ -89,116 +83,123 @@ impl<'s> Steps<'s> {
                 if let Some(next) = read.get(next) {
                     self.add(one.txn, next.txn, EdgeKind::Rw, key, (one.rank, next.rank));
                 } else if !unread.is_empty() {
-                    let chains = *chains.get_or_insert_with(|| self.chains(&unread));
-                    self.enter(chains, &unread, one);
+                    let writers = unread.iter().map(|version| self.sights.place(version.txn));
+                    let fan = *fan.get_or_insert_with(|| self.doubled.fan(writers));
+                    self.enter(fan, &unread, one);
                 }
             }
         }
-    }
-
-    /// Helpers that lead to unread versions: one chain to this and all later ones, one to this and all earlier ones.
-    fn chains(&mut self, unread: &[super::Version]) -> u32 {
-        let first = self.nodes;
-        let count = unread.len() as u32;
-        self.nodes += 2 * count;
-        for (at, version) in unread.iter().enumerate() {
-            let at = at as u32;
-            let Some(writer) = self.sights.place(version.txn) else { continue };
-            let (later, earlier) = (first + at, first + count + at);
-            // What kind of edge it is matters where a helper is entered.
-            self.edges.push((later, writer, EdgeKind::Rw));
-            self.edges.push((earlier, writer, EdgeKind::Rw));
-            if at > 0 {
-                self.edges.push((earlier, earlier - 1, EdgeKind::Rw));
-                self.edges.push((later - 1, later, EdgeKind::Rw));
-            }
-        }
-        first
     }
 
     /// A reader of the last version that was read comes before all unread ones but its own.
-    fn enter(&mut self, chains: u32, unread: &[super::Version], read: &super::Read) {
+    fn enter(&mut self, fan: Fan, unread: &[super::Version], read: &super::Read) {
         let Some(reader) = self.sights.place(read.txn) else { return };
-        let count = unread.len() as u32;
-        let own = unread.partition_point(|version| version.txn < read.txn) as u32;
-        let owns = unread[own as usize..].iter().take_while(|version| version.txn == read.txn).count() as u32;
-        let mut enter = |helper: u32| {
-            self.edges.push((reader, helper, EdgeKind::Rw));
+        let own = unread.partition_point(|version| version.txn < read.txn);
+        let owns = unread[own..].iter().take_while(|version| version.txn == read.txn).count();
+        for helper in self.doubled.enter(fan, reader, own as u32..(own + owns) as u32) {
             self.into.entry((reader, helper)).or_insert((read.key, read.rank));
-        };
-        if own > 0 {
-            enter(chains + count + own - 1);
         }
-        if own + owns < count {
-            enter(chains + own + owns);
-        }
-    }
-
-    /// Nodes `2n`, and `2n + 1` for "entered by wr", which an rw may leave.
-    fn doubled(&self) -> Rows {
-        let suspects = self.sights.txns.len() as u32;
-        let mut edges = Vec::with_capacity(self.edges.len() * 2);
-        for (from, to, kind) in self.edges.iter().copied() {
-            match kind {
-                EdgeKind::Rw if from >= suspects => edges.push((2 * from, 2 * to, false)),
-                EdgeKind::Rw => edges.push((2 * from + 1, 2 * to, true)),
-                _ => {
-                    let to = 2 * to + u32::from(kind == EdgeKind::Wr);
-                    edges.push((2 * from, to, true));
-                    edges.push((2 * from + 1, to, true));
-                }
-            }
-        }
-        Rows::new(self.nodes as usize * 2, &edges)
     }
 }
 
 /// Finds one in each component that has any, unless its reader was told of worse.
 pub(super) fn examine(sights: &Sights, told: &[bool], found: &mut Vec<Breach>) {
     let steps = Steps::new(sights);
-    let rows = steps.doubled();
-    let mut walks = Walks::default();
-    let mut component = vec![NONE; rows.nodes()];
-    walks.components(&rows, 0..rows.nodes() as u32, |nodes| {
-        // Named by its least node, whatever the order in which it was met.
-        let least = nodes.iter().copied().min().unwrap_or(NONE);
-        nodes.iter().filter(|_| nodes.len() > 1).for_each(|node| component[*node as usize] = least);
-    });
-    let suspects = sights.txns.len() as u32;
-    let rws = steps.edges.iter().filter(|(from, _, kind)| *kind == EdgeKind::Rw && *from < suspects);
-    let inside = |(from, to): &(u32, u32)| component[*from as usize] == component[*to as usize];
-    let mut rws: Vec<(u32, u32)> = rws.map(|(from, to, _)| (2 * from + 1, 2 * to)).filter(inside).collect();
-    rws.retain(|(from, _)| component[*from as usize] != NONE);
-    rws.sort_unstable_by_key(|(from, to)| (component[*from as usize], *from, *to));
-    for part in rws.chunk_by(|a, b| component[a.0 as usize] == component[b.0 as usize]) {
-        let mut best: Option<Vec<Link>> = None;
-        for (from, to) in part.iter().take(TRIES) {
-            let mut work = 0;
-            let Some(path) = walks.path(&rows, *to, *from, NONE - 1, &mut work) else { continue };
-            let mut nodes = vec![*from];
-            nodes.extend(path.iter().map(|(node, _)| *node));
-            if let Some(links) = simple(links(&steps, &nodes))
-                && best.as_ref().is_none_or(|best| links.len() < best.len())
-            {
-                best = Some(links);
+    for links in steps.doubled.cycles(|nodes| simple(links(&steps, nodes))) {
+        let reader = links.last().and_then(|link| sights.place(link.from));
+        let is_told = reader.is_some_and(|reader| told[reader as usize]);
+        found.extend(named(&links, is_told).map(|name| Breach { name, links, more: 0 }));
+    }
+}
+
+/// What a cycle is called; nothing where its only reader of the past was told of worse.
+fn named(links: &[Link], is_told: bool) -> Option<&'static str> {
+    let rws = links.iter().filter(|link| link.kind == EdgeKind::Rw).count();
+    match rws {
+        1 if is_told => None,
+        1 => Some("prefix-violation"),
+        _ => Some("long-fork"),
+    }
+}
+
+/// The same among some transactions (ascending) of which the dependencies are known and not what they saw: also those that
+/// miss what leads to them by reads alone, under the name of that. Links tell no keys. `is_told`: whether a reader was told
+/// of worse.
+pub(crate) fn of_dependencies(
+    dependencies: &Dependencies,
+    suspects: &[u32],
+    is_told: impl Fn(u32) -> bool,
+) -> Vec<Breach> {
+    let number = |txn: &u32| suspects.binary_search(txn).ok().map(|place| place as u32);
+    let mut doubled = Doubled::new(suspects.len() as u32);
+    let mut overwrites: FxHashSet<(u32, u32)> = FxHashSet::default();
+    let labelled =
+        [(&dependencies.ww, EdgeKind::Ww), (&dependencies.wr, EdgeKind::Wr), (&dependencies.rw, EdgeKind::Rw)];
+    for (edges, kind) in labelled {
+        for (from, to) in edges.iter().filter_map(|(from, to)| Some((number(from)?, number(to)?))) {
+            doubled.add(from, to, kind);
+            if kind == EdgeKind::Ww {
+                overwrites.insert((from, to));
             }
         }
-        let Some(mut links) = best else { continue };
-        let last = links.iter().position(|link| link.kind == EdgeKind::Rw).unwrap_or(0);
-        links.rotate_left(last + 1);
-        let rws = links.iter().filter(|link| link.kind == EdgeKind::Rw).count();
-        let reader = links.last().and_then(|link| sights.place(link.from));
-        if rws == 1 && reader.is_some_and(|reader| told[reader as usize]) {
+    }
+    for fan in &dependencies.fans {
+        let writers: Vec<u32> = fan.appenders.iter().filter_map(number).collect();
+        let readers: Vec<u32> = fan.readers.iter().filter_map(number).collect();
+        if writers.is_empty() || readers.is_empty() {
             continue;
         }
-        let name = if rws == 1 { "prefix-violation" } else { "long-fork" };
-        found.push(Breach { name, links, more: 0 });
+        let helpers = doubled.fan(writers.iter().copied().map(Some));
+        for reader in readers {
+            let own = writers.partition_point(|writer| *writer < reader) as u32;
+            let owns = u32::from(writers.binary_search(&reader).is_ok());
+            // Which helpers it entered is not asked for.
+            let _ = doubled.enter(helpers, reader, own..own + owns);
+        }
     }
+    let txns = doubled.txns;
+    let link = |from: u32, to: u32, kind: EdgeKind| Link {
+        kind,
+        ..Link::process(suspects[from as usize], suspects[to as usize])
+    };
+    let links = |nodes: &[u32]| {
+        let mut links = Vec::new();
+        let mut reader = None;
+        for (place, node) in nodes.iter().enumerate() {
+            let next = nodes[(place + 1) % nodes.len()];
+            let (from, to) = (node / 2, next / 2);
+            match (from < txns, to < txns) {
+                (true, true) => {
+                    let kind = match (node % 2, next % 2) {
+                        (_, 1) => EdgeKind::Wr,
+                        (1, _) if !overwrites.contains(&(from, to)) => EdgeKind::Rw,
+                        _ => EdgeKind::Ww,
+                    };
+                    links.push(link(from, to, kind));
+                }
+                (true, false) => reader = Some(from),
+                (false, true) => links.extend(reader.take().map(|reader| link(reader, to, EdgeKind::Rw))),
+                (false, false) => {}
+            }
+        }
+        simple(links)
+    };
+    let cycles = doubled.cycles(links).into_iter();
+    let breach = |links: Vec<Link>| {
+        let reader = links.last().map(|link| link.from);
+        let mut name = named(&links, reader.is_some_and(&is_told))?;
+        let by_reads = links.iter().filter(|link| link.kind == EdgeKind::Wr).count() == links.len() - 1;
+        if by_reads {
+            name = if links.len() == 2 { "fractured-read" } else { "causal-violation" };
+        }
+        Some(Breach { name, links, more: 0 })
+    };
+    cycles.filter_map(breach).collect()
 }
 
 /// What a closed walk through doubled nodes says, step by step.
 fn links(steps: &Steps<'_>, nodes: &[u32]) -> Vec<Link> {
-    let suspects = steps.sights.txns.len() as u32;
+    let suspects = steps.doubled.txns;
     let mut links = Vec::new();
     let mut entered: Option<(u32, u32)> = None;
     for (place, node) in nodes.iter().enumerate() {

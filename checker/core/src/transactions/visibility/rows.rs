@@ -1,18 +1,18 @@
-//! A small graph in compressed rows, for the searches of this room.
+//! A small graph in compressed rows, for searches about what was seen.
 
 use crate::transactions::scc::View;
 use std::ops::Range;
 
 /// Edges by their source. An edge may cost a step or not.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     start: Vec<u32>,
     edges: Vec<(u32, bool)>,
 }
 
 impl Rows {
     /// From edges (from, to, costs), in any order.
-    pub(super) fn new(nodes: usize, edges: &[(u32, u32, bool)]) -> Self {
+    pub(crate) fn new(nodes: usize, edges: &[(u32, u32, bool)]) -> Self {
         let mut start = vec![0_u32; nodes + 1];
         edges.iter().for_each(|(from, _, _)| start[*from as usize + 1] += 1);
         for node in 0..nodes {
