@@ -19,7 +19,7 @@ pub(super) struct Ranks<'i> {
     /// Whom they have to follow besides.
     before: Pairs,
     /// Place of each transaction; `NONE` for those without effect.
-    pub(super) rank: Vec<AtomicU32>,
+    rank: Vec<AtomicU32>,
     /// The transaction at each place.
     order: Vec<u32>,
     /// Who stands elsewhere since the order was mended; nothing before that. One bit for each transaction.
@@ -30,8 +30,9 @@ pub(super) struct Ranks<'i> {
 
 impl<'i> Ranks<'i> {
     /// Puts everything in the order of time, each preceded by what it has to follow, depth first; nothing if some follow each
-    /// other in a circle. Of time
-    /// the end of each transaction counts, or the moment at which the survey guesses its effect. O(n), and several threads share it where the order falls apart into stretches. Takes from the survey who stands before whom.
+    /// other in a circle. Of time the end of each transaction counts, or the moment at which the survey guesses its effect.
+    /// Takes from the survey who stands before whom. O(n), and several threads share it where the order falls apart into
+    /// stretches.
     pub(super) fn new(index: &'i Index, survey: &mut Survey, processes: bool) -> Option<Self> {
         let txns = index.columns.txns.len();
         let mut ranks = Ranks {
