@@ -9,15 +9,14 @@ use super::effects;
 use crate::op::Outcome;
 use crate::transactions::{NONE, Txns};
 
-/// What all keys showed.
-#[derive(Debug, Default)]
+/// What keys showed: all of them, or those of a [`Part`], which are in no order yet.
+#[derive(Debug)]
 pub(super) struct Survey {
     /// Dependencies, as [`super::super::keys::examine`] would give them.
     pub(super) dependencies: usize,
     /// Keys whose version order is not known in full.
     pub(super) open_keys: u64,
-    /// Who overwrote a version, and who read it and was not done when the other one began.
-    /// In ascending order.
+    /// Who overwrote a version, and who read it and was not done when the other one began. In ascending order.
     pub(super) before: Vec<(u32, u32)>,
     /// Pairs like those of `before` where neither has to follow the other, but most likely does: both wrote the key at the
     /// same time, and long after the second one was done somebody read what the first one wrote. In ascending order.
@@ -31,11 +30,52 @@ pub(super) struct Survey {
     pub(super) effects: Vec<(u32, u32)>,
 }
 
+impl Default for Survey {
+    fn default() -> Self {
+        Self {
+            dependencies: 0,
+            open_keys: 0,
+            before: Vec::new(),
+            likely: Vec::new(),
+            // Of no keys all overlaps are known.
+            overlaps: Some(Vec::new()),
+            loose: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+}
+
+impl Survey {
+    /// Adds what further keys showed.
+    fn add(&mut self, other: Self) {
+        self.dependencies += other.dependencies;
+        self.open_keys += other.open_keys;
+        self.before.extend(other.before);
+        self.likely.extend(other.likely);
+        self.overlaps = self.overlaps.take().zip(other.overlaps).map(|(mut overlaps, others)| {
+            overlaps.extend(others);
+            overlaps
+        });
+        self.loose.extend(other.loose);
+        self.effects.extend(other.effects);
+    }
+
+    /// Puts everything in order.
+    fn sort(&mut self) {
+        self.before.sort_unstable();
+        self.likely.sort_unstable();
+        self.likely.dedup();
+        self.overlaps.iter_mut().for_each(|overlaps| overlaps.sort_unstable());
+        // As many ascending runs as parts: this sort merges them.
+        self.loose.sort();
+        effects::keep_latest(&mut self.effects);
+    }
+}
+
 /// What some keys showed, one after the other.
 #[derive(Debug, Default)]
 pub(in super::super) struct Part {
     survey: Survey,
-    overlaps: Vec<(u32, u32)>,
     versions: Versions,
     /// An update was lost, or too much would have to be kept.
     is_hopeless: bool,
@@ -49,16 +89,17 @@ impl Part {
 
     fn add(&mut self, index: &Index, key: Key<'_>) -> Option<()> {
         let most = index.columns.len() / 8 + 1024;
-        let Self { survey, versions, overlaps, .. } = self;
+        let Self { survey, versions, .. } = self;
         versions.load(index, key, true)?;
         survey.dependencies += versions.dependencies();
         survey.open_keys += u64::from(!versions.is_total());
         let txns = &index.columns.txns;
         versions.before(txns, most, &mut survey.before)?;
         effects::guess(txns, versions, &mut survey.effects);
-        if overlaps.len() < overlaps_max(index) {
+        if let Some(overlaps) = &mut survey.overlaps {
             versions.overlaps(overlaps);
         }
+        survey.overlaps.take_if(|overlaps| overlaps.len() >= overlaps_max(index));
         if versions.is_loose(txns, survey) {
             survey.loose.push(key.key);
         }
@@ -66,7 +107,7 @@ impl Part {
     }
 }
 
-/// Overlaps that a part keeps, about.
+/// Overlaps from which on a part keeps none.
 fn overlaps_max(index: &Index) -> usize {
     index.columns.len() / 64 + 64
 }
@@ -82,30 +123,13 @@ pub(super) fn survey(index: &Index, begun: Visited<Part>) -> Option<Survey> {
         part
     }));
     let mut whole = Survey::default();
-    let many = overlaps_max(index);
-    let mut overlaps = parts.iter().all(|part| part.overlaps.len() < many).then(Vec::new);
-    for Part { survey, overlaps: of_part, is_hopeless, .. } in parts {
+    for Part { survey, is_hopeless, .. } in parts {
         if is_hopeless {
             return None;
         }
-        if let Some(overlaps) = &mut overlaps {
-            overlaps.extend(of_part);
-            overlaps.sort_unstable();
-        }
-        whole.dependencies += survey.dependencies;
-        whole.open_keys += survey.open_keys;
-        whole.before.extend(survey.before);
-        whole.likely.extend(survey.likely);
-        whole.loose.extend(survey.loose);
-        whole.effects.extend(survey.effects);
+        whole.add(survey);
     }
-    whole.before.sort_unstable();
-    whole.likely.sort_unstable();
-    whole.likely.dedup();
-    whole.overlaps = overlaps;
-    // As many ascending runs as parts: this sort merges them.
-    whole.loose.sort();
-    effects::keep_latest(&mut whole.effects);
+    whole.sort();
     Some(whole)
 }
 
