@@ -7,6 +7,7 @@ use super::super::index::NEVER;
 use super::survey::Versions;
 use crate::op::Outcome;
 use crate::transactions::Txns;
+use rustc_hash::FxHashMap;
 
 /// Reads of a key that are looked at for a version that nobody read, at most.
 const READS_MAX: usize = 64;
@@ -23,7 +24,7 @@ pub(super) fn guess(txns: &Txns, versions: &Versions, effects: &mut Vec<(u32, u3
     let writer_of = |number: u32| (number != NEVER).then(|| versions.writer(number)).flatten();
     // So far the second of each is the number of its write.
     let mut before = 0;
-    let mut seen = rustc_hash::FxHashMap::default();
+    let mut seen = FxHashMap::default();
     for (reader, number) in versions.reads.iter().copied() {
         if writer_of(number).is_some_and(is_open) {
             seen.entry(number).or_insert(before);

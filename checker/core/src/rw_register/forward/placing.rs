@@ -41,21 +41,22 @@ pub(super) struct Behind<'i> {
 impl Behind<'_> {
     /// Calls `each` with everyone whom a transaction has to follow, until it gives nothing.
     fn each(&self, txn: u32, mut each: impl FnMut(u32) -> Option<()>) -> Option<()> {
-        let columns = &self.index.columns;
-        if let Some(overlaps) = self.overlaps {
-            overlaps.of(txn).try_for_each(&mut each)?;
-        }
-        let mops = if self.overlaps.is_none() { columns.mops(txn) } else { 0..0 };
-        for mop in mops.filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
-            let write = self.index.write_of(mop);
-            if write != NEVER {
-                each(columns.txn(write as usize))?;
-            }
+        match self.overlaps {
+            Some(overlaps) => overlaps.of(txn).try_for_each(&mut each)?,
+            None => self.read_from(txn).try_for_each(&mut each)?,
         }
         if let Some(previous) = self.previous.get(txn as usize).copied().filter(|previous| *previous != NONE) {
             each(previous)?;
         }
         self.before.of(txn).chain(self.likely.into_iter().flat_map(|likely| likely.of(txn))).try_for_each(each)
+    }
+
+    /// Everyone whom a transaction reads from.
+    fn read_from(&self, txn: u32) -> impl Iterator<Item = u32> {
+        let columns = &self.index.columns;
+        let reads = columns.mops(txn).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop));
+        let writes = reads.map(|mop| self.index.write_of(mop)).filter(|write| *write != NEVER);
+        writes.map(|write| columns.txn(write as usize))
     }
 }
 
