@@ -30,11 +30,16 @@ struct Shape {
     workload: Workload,
     level: Level,
     model: &'static str,
+    /// Long transactions on many keys that are chosen evenly.
+    is_uniform: bool,
 }
 
 const SHAPES: [Shape; 11] = {
     const fn shape(name: &'static str, workload: Workload, level: Level, model: &'static str) -> Shape {
-        Shape { name, workload, level, model }
+        Shape { name, workload, level, model, is_uniform: false }
+    }
+    const fn uniform(name: &'static str, model: &'static str) -> Shape {
+        Shape { is_uniform: true, ..shape(name, Workload::RwRegister, Level::StrictSerializable, model) }
     }
     [
         shape("list-append", Workload::ListAppend, Level::StrictSerializable, "strict-serializable"),
@@ -45,9 +50,9 @@ const SHAPES: [Shape; 11] = {
         shape("healthy-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
         shape("healthy-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
         shape("healthy-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),
-        shape("uniform-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
-        shape("uniform-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
-        shape("uniform-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),
+        uniform("uniform-committed", "read-committed"),
+        uniform("uniform-atomic", "read-atomic"),
+        uniform("uniform-causal", "causal"),
     ]
 };
 
@@ -74,7 +79,7 @@ fn main() {
 fn write(run: &Path, shape: &Shape, ops: u64) {
     let mut spec =
         Spec { ops, workload: shape.workload, level: shape.level, seed: SEED, concurrency: 10, ..Spec::default() };
-    if shape.name.starts_with("uniform-") {
+    if shape.is_uniform {
         let keys = (ops / 2).clamp(1, u64::from(KEYS_MAX)) as u32;
         spec = Spec { concurrency: 20, txn_min: 10, txn_max: 10, keys, writes_per_key: 1 << 30, ..spec };
     }
