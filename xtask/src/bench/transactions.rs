@@ -2,8 +2,8 @@
 //!
 //! Every input is made by `fissure gen` from a seed, judged by `fissure check --json` in a process of its own for each case,
 //! and removed. Time is that of the process from start to end, memory the most that it ever had resident, as the kernel
-//! counts it (VmHWM, looked at every few milliseconds). The table is printed; the same with the machine goes to
-//! `transactions.json`, and time and memory over the size to `transactions.svg`.
+//! counts it (VmHWM, looked at every few milliseconds). The table, which says of each history which level its store kept, is
+//! printed; the same with the machine goes to `transactions.json`, and time and memory over the size to `transactions.svg`.
 //!
 //! `FISSURE_BENCH_TXNS=10000,1000000,100000000` names the sizes, `FISSURE_BENCH_BINARY` a binary to measure in place of the
 //! one that is built.
@@ -20,6 +20,8 @@ use std::{
 };
 
 const SEED: u64 = 1;
+/// What the store keeps where nothing else is asked for.
+const STRICT: &str = "strict-serializable";
 /// Transactions, unless named otherwise.
 const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
 /// Transactions where something else than the size varies, at most.
@@ -34,7 +36,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 struct Input {
     name: String,
     txns: u64,
-    /// Flags of `gen` besides the size, the seed and the file.
+    /// The level that the store keeps.
+    store: &'static str,
+    /// Flags of `gen` besides the size, the store, the seed and the file.
     made: Vec<String>,
     /// `parquet` or `edn`.
     format: &'static str,
@@ -52,6 +56,7 @@ struct Case {
 struct Row {
     case: String,
     input: String,
+    store: &'static str,
     txns: u64,
     seconds: f64,
     peak_bytes: u64,
@@ -72,7 +77,7 @@ pub(super) fn run(repo: &Repo, machine: &str, results: &Path) -> Result<()> {
     let sizes = sizes(std::env::var("FISSURE_BENCH_TXNS").ok().as_deref())?;
     let folder = results.join("transactions");
     fs::create_dir_all(&folder)?;
-    println!("{:<34} {:>11}  {:>9}  {:>9}  {:>11}  verdict", "case", "txns", "seconds", "MB", "txns/s");
+    println!("{:<34} {:<19} {:>11}  {:>9}  {:>9}  {:>11}  verdict", "case", "store", "txns", "seconds", "MB", "txns/s");
     let mut rows: Vec<Row> = Vec::new();
     for input in inputs(&sizes) {
         let file = folder.join(format!("{}.{}", input.name, input.format));
@@ -80,8 +85,9 @@ pub(super) fn run(repo: &Repo, machine: &str, results: &Path) -> Result<()> {
         for case in &input.cases {
             let row = measure(&binary, &input, case, &file)?;
             println!(
-                "{:<34} {:>11}  {:>9.3}  {:>9.1}  {:>11.0}  {}",
+                "{:<34} {:<19} {:>11}  {:>9.3}  {:>9.1}  {:>11.0}  {}",
                 row.case,
+                row.store,
                 row.txns,
                 row.seconds,
                 row.peak_bytes as f64 / 1e6,
@@ -112,6 +118,7 @@ fn row_json(row: &Row) -> Value {
     json!({
         "case": row.case,
         "input": row.input,
+        "store": row.store,
         "txns": row.txns,
         "seconds": row.seconds,
         "peak_bytes": row.peak_bytes,
@@ -181,7 +188,7 @@ fn by_size(sizes: &[u64]) -> Vec<Input> {
             let flags = format!("--model strict-serializable{}", if small { "" } else { " --memory 4GiB" });
             let cases = vec![case(format!("list-append {format} by size"), &flags)];
             let made = words("--workload list-append --concurrency 10 --info 0%");
-            inputs.push(Input { name: format!("lists-{txns}"), txns, made, format, cases });
+            inputs.push(Input { name: format!("lists-{txns}"), txns, store: STRICT, made, format, cases });
         }
         if !small {
             continue;
@@ -189,7 +196,8 @@ fn by_size(sizes: &[u64]) -> Vec<Input> {
         let flags = "--model strict-serializable --linearizable-keys";
         let cases = vec![case("rw-register parquet by size", flags)];
         let made = words("--workload rw-register --concurrency 10 --info 0%");
-        inputs.push(Input { name: format!("registers-{txns}"), txns, made, format: "parquet", cases });
+        let name = format!("registers-{txns}");
+        inputs.push(Input { name, txns, store: STRICT, made, format: "parquet", cases });
     }
     inputs
 }
@@ -198,7 +206,7 @@ fn lists(name: String, txns: u64, flags: &str) -> Input {
     let mut made = words("--workload list-append");
     made.extend(words(flags));
     let cases = vec![case(format!("list-append {name}"), "--model strict-serializable")];
-    Input { name, txns, made, format: "parquet", cases }
+    Input { name, txns, store: STRICT, made, format: "parquet", cases }
 }
 
 /// Each source of version orders.
@@ -211,6 +219,7 @@ fn registers(txns: u64) -> Input {
     Input {
         name: "registers-sources".to_owned(),
         txns,
+        store: STRICT,
         made: words("--workload rw-register --concurrency 10 --info 0%"),
         format: "parquet",
         cases: sources.iter().map(named).collect(),
@@ -218,22 +227,27 @@ fn registers(txns: u64) -> Input {
 }
 
 /// Ten million reads and writes for the weak levels, or as many as the sizes allow: as AWDIT was measured, with long
-/// transactions over many keys, and with short ones over few.
-fn weak_registers(sizes: &[u64]) -> [Input; 2] {
+/// transactions over many keys, and with short ones over few. A serializable store has one order
+/// that shows all of these levels to be kept; a causal one need not have any.
+fn weak_registers(sizes: &[u64]) -> [Input; 3] {
     let mops = (sizes.iter().copied().max().unwrap_or(0) * 10).clamp(10_000, 10_000_000);
     let long = format!(
-        "--workload rw-register --level serializable --concurrency 20 --min-txn-length 10 --max-txn-length 10 \
-         --keys {} --max-writes-per-key 1000000000 --info 0%",
+        "--concurrency 20 --min-txn-length 10 --max-txn-length 10 --keys {} --max-writes-per-key 1000000000",
         mops / 20
     );
-    let of = |name: &str, txns: u64, made: &str| {
-        let levels = ["read-committed", "read-atomic", "causal-cerone"];
+    let of = |name: &str, txns: u64, store, made: &str, levels: &[&str]| {
         let named = |level: &&str| case(format!("rw-register {name} {level}"), &format!("--model {level}"));
         let cases = levels.iter().map(named).collect();
-        Input { name: format!("registers-{name}"), txns, made: words(made), format: "parquet", cases }
+        let made = words(&format!("--workload rw-register --info 0% {made}"));
+        Input { name: format!("registers-{name}"), txns, store, made, format: "parquet", cases }
     };
-    let short = "--workload rw-register --level serializable --concurrency 10 --info 0%";
-    [of("uniform", mops / 10, &long), of("weak", mops * 2 / 5, short)]
+    let (short, short_txns) = ("--concurrency 10", mops * 2 / 5);
+    let levels = ["read-committed", "read-atomic", "causal-cerone"];
+    [
+        of("uniform", mops / 10, "serializable", &long, &levels),
+        of("short", short_txns, "serializable", short, &levels),
+        of("causal", short_txns, "causal-cerone", short, &levels[2..]),
+    ]
 }
 
 fn expected(file: &Path) -> PathBuf {
@@ -245,7 +259,7 @@ fn expected(file: &Path) -> PathBuf {
 fn make(binary: &Path, input: &Input, file: &Path) -> Result<()> {
     let mut command = Command::new(binary);
     command.args(["--quiet", "gen", "--ops"]).arg(input.txns.to_string()).arg("--seed").arg(SEED.to_string());
-    command.args(&input.made).arg("--output").arg(file).stdout(Stdio::null());
+    command.args(["--level", input.store]).args(&input.made).arg("--output").arg(file).stdout(Stdio::null());
     process::run(&mut command)
 }
 
@@ -276,8 +290,8 @@ fn measure(binary: &Path, input: &Input, case: &Case, file: &Path) -> Result<Row
         bail!("{} ended with {status} and no answer", process::shown(&command));
     };
     let verdict = answer["verdict"].as_str().unwrap_or("none").to_owned();
-    let (case, input, txns) = (case.name.clone(), input.name.clone(), input.txns);
-    Ok(Row { case, input, txns, seconds, peak_bytes, verdict })
+    let (case, store, txns) = (case.name.clone(), input.store, input.txns);
+    Ok(Row { case, input: input.name.clone(), store, txns, seconds, peak_bytes, verdict })
 }
 
 /// The most memory that a process ever had resident, bytes; 0 once it is gone.
@@ -312,8 +326,8 @@ mod tests {
             input.made.iter().filter(|word| *word == "--plant").count()
         };
         assert_eq!((plants("anomalies-0-near"), plants("anomalies-100-far")), (0, 100));
-        let weak: Vec<u64> = all.iter().rev().take(2).map(|input| input.txns).collect();
-        assert_eq!(weak, [4_000_000, 1_000_000]);
+        let weak: Vec<(&str, u64)> = all.iter().rev().take(3).map(|input| (input.store, input.txns)).collect();
+        assert_eq!(weak, [("causal-cerone", 4_000_000), ("serializable", 4_000_000), ("serializable", 1_000_000)]);
     }
 
     #[test]
