@@ -2,8 +2,11 @@
 //!
 //! Kept are every write and the reads that say something about other transactions: those of a key before any write of
 //! it, and a read that contradicts its own transaction. What a transaction shows by itself is judged while it
-//! is taken in. Nine bytes a micro-operation where values lie near each other, four more for the grouping by key, seventeen a
-//! transaction.
+//! is taken in.
+//!
+//! Of a transaction 17 bytes are held: 13 in [`Txns`] (21 where numbers of operations have gaps) and 4 in [`Tags`]. Of a
+//! micro-operation 13.25: 4 each for its key, its value and the grouping by key, and 1.25 in [`Tags`]; 4 more where values lie
+//! far from the first one ([`Values`]). Of a key 12.
 
 mod compact;
 mod numbering;

@@ -15,7 +15,8 @@
 //!
 //! Nothing is said where that does not come out, or where any anomaly was found: it is looked at in full then. So
 //! whatever is left out here, to be quick, costs time and never an answer. Linear in the history, the few transactions aside
-//! that a walk from a reader back to such a writer meets. Eight bytes are taken for each transaction (twelve with processes).
+//! that a walk from a reader back to such a writer meets. Eight bytes are taken for each transaction (twelve with processes),
+//! and four more while they are put in order.
 
 mod by_txn;
 mod effects;
