@@ -125,6 +125,11 @@ impl Index {
         self.effective[txn as usize]
     }
 
+    /// Whether each transaction took effect for all that is known.
+    pub(crate) fn effective(&self) -> &[bool] {
+        &self.effective
+    }
+
     /// The number, among all writes of the key, of what a read saw that was written by somebody, or [`NEVER`]. Only before
     /// [`Index::complete`].
     pub(crate) fn number_of_read(&self, read: usize) -> u32 {

@@ -13,6 +13,7 @@ use super::sessions::{self, Sessions};
 use super::solver::{self, Question};
 use super::sources::{self, Sources};
 use super::weak::{self, Depth, Rule, Weak};
+use super::witness::steps::Steps;
 use super::witness::{self, Stuck};
 use crate::consistency::{Model, Order, implied_anomalies};
 use crate::spill::SpillError;
@@ -133,7 +134,7 @@ pub(super) fn judge(
     judged.tell_open(facts.open_keys, index.columns.keys.len() as u64, order);
     let is_open = facts.open_keys > 0 && need != Need::Nothing;
     // Where something contradicts the model, as many places are stuck; one is enough to look for it.
-    if is_open && witness::schedule(index, &facts, order, Stuck::Stop).forced == 0 {
+    if is_open && witness::schedule(&Steps::of(index, &facts), order, Stuck::Stop).forced == 0 {
         judged.settled = Some((Need::Serial, order));
         judged.method.push_str("; a serial order that explains every read is the witness");
         if order != Order::Data {
@@ -165,7 +166,7 @@ pub(super) fn judge(
     if refuted || !is_open {
         return Ok(judged);
     }
-    let schedule = witness::schedule(index, &facts, order, Stuck::Force);
+    let schedule = witness::schedule(&Steps::of(index, &facts), order, Stuck::Force);
     let question = Question { index, sources, facts: &facts, order, need, options };
     solver::decide(&question, schedule, found, &mut judged)?;
     Ok(judged)

@@ -16,15 +16,17 @@
 
 mod proof;
 mod repair;
+pub(crate) mod steps;
 
-use super::index::{Index, NEVER};
-use super::keys::KeyFacts;
+use super::index::NEVER;
 use crate::consistency::Order;
 use crate::op::Outcome;
 use crate::transactions::NONE;
 use repair::Repair;
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use steps::{Access, Page, Steps};
 
 /// The order in which transactions were executed.
 #[derive(Debug)]
@@ -48,33 +50,30 @@ pub(crate) enum Stuck {
 /// count, two are tried: first one in which transactions that write follow real time, as they do in most systems.
 ///
 /// A schedule without forced steps has been held against the definition of a witness ([`proof`]).
-pub(crate) fn schedule(index: &Index, facts: &KeyFacts, order: Order, stuck: Stuck) -> Schedule {
-    let mut schedule = attempts(index, facts, order, stuck);
-    let proven = schedule.forced > 0 || proof::holds(index, facts, order, &schedule.place);
+pub(crate) fn schedule(steps: &Steps<'_>, order: Order, stuck: Stuck) -> Schedule {
+    let mut schedule = attempts(steps, order, stuck);
+    let proven = schedule.forced > 0 || proof::holds(steps, order, &schedule.place);
     debug_assert!(proven, "a schedule without forced steps is a witness");
     // A slip here must cost time, never a wrong answer.
     schedule.forced += u64::from(!proven);
     schedule
 }
 
-fn attempts(index: &Index, facts: &KeyFacts, order: Order, stuck: Stuck) -> Schedule {
+fn attempts(steps: &Steps<'_>, order: Order, stuck: Stuck) -> Schedule {
     if order != Order::Data {
-        return attempt(index, facts, Opening::new(index, order), stuck);
+        return attempt(steps, Opening::new(steps, order), stuck);
     }
-    let likely = attempt(index, facts, Opening::in_time(index, |txn| writes(index, txn)), stuck);
+    let writes = |txn: u32| steps.page(txn).writes(txn).next().is_some();
+    let likely = attempt(steps, Opening::in_time(steps, writes), stuck);
     if likely.forced == 0 {
         return likely;
     }
-    let free = attempt(index, facts, Opening::Free, stuck);
+    let free = attempt(steps, Opening::Free, stuck);
     if free.forced < likely.forced { free } else { likely }
 }
 
-fn writes(index: &Index, txn: u32) -> bool {
-    index.columns.mops(txn).any(|mop| index.columns.is_write(mop))
-}
-
-fn attempt(index: &Index, facts: &KeyFacts, opening: Opening, stuck: Stuck) -> Schedule {
-    let mut run = Run::new(index, facts, opening);
+fn attempt(steps: &Steps<'_>, opening: Opening, stuck: Stuck) -> Schedule {
+    let mut run = Run::new(steps, opening);
     run.repair.is_thorough = stuck == Stuck::Stop;
     run.open_first();
     loop {
@@ -97,17 +96,15 @@ fn attempt(index: &Index, facts: &KeyFacts, opening: Opening, stuck: Stuck) -> S
 }
 
 struct Run<'i> {
-    index: &'i Index,
-    deadline: &'i [u32],
-    /// The write that each register holds; [`NEVER`] at first.
+    steps: &'i Steps<'i>,
+    /// Whose write each register holds; [`NEVER`] at first.
     current: Vec<u32>,
-    /// Readers left of each version, by its write; and of each initial version, by its key.
-    readers: Vec<u32>,
-    readers_initial: Vec<u32>,
-    /// Transactions that precede each by a known version order: how many are left, and lists of those that follow.
+    /// Readers left of what each register holds.
+    left: Vec<u32>,
+    /// Readers that were executed by force while a register held something else, by key and writer.
+    astray: FxHashMap<(u32, u32), u32>,
+    /// Transactions that precede each by a known version order: how many are left.
     before: Vec<u32>,
-    after_start: Vec<u32>,
-    after: Vec<u32>,
     /// Whoever waits for a register: the first of each list in `waits`.
     watcher: Vec<u32>,
     /// Who waits, and the next of the list; free ones make up a list as well.
@@ -135,44 +132,14 @@ enum Opening {
 }
 
 impl<'i> Run<'i> {
-    fn new(index: &'i Index, facts: &'i KeyFacts, opening: Opening) -> Self {
-        let columns = &index.columns;
-        let (txns, keys) = (columns.txns.len(), columns.keys.len());
-        let mut readers = vec![0; columns.len()];
-        let mut readers_initial = vec![0; keys];
-        for mop in (0..columns.len()).filter(|mop| columns.is_external(*mop) && !columns.is_write(*mop)) {
-            match (index.version(mop), index.write_of(mop)) {
-                (NONE, _) => {}
-                (_, NEVER) => readers_initial[columns.key(mop) as usize] += 1,
-                (_, write) => readers[write as usize] += 1,
-            }
-        }
-        let ww = &facts.dependencies.ww;
-        let mut before = vec![0; txns];
-        let mut after_start = vec![0_u32; txns + 1];
-        for (from, to) in ww {
-            before[*to as usize] += 1;
-            after_start[*from as usize + 1] += 1;
-        }
-        for txn in 0..txns {
-            after_start[txn + 1] += after_start[txn];
-        }
-        let mut next = after_start.clone();
-        let mut after = vec![0; ww.len()];
-        for (from, to) in ww {
-            let slot = &mut next[*from as usize];
-            after[*slot as usize] = *to;
-            *slot += 1;
-        }
+    fn new(steps: &'i Steps<'i>, opening: Opening) -> Self {
+        let (txns, keys) = (steps.txns.len(), steps.initial.len());
         Self {
-            index,
-            deadline: &facts.deadline,
+            steps,
             current: vec![NEVER; keys],
-            readers,
-            readers_initial,
-            before,
-            after_start,
-            after,
+            left: steps.initial.clone(),
+            astray: FxHashMap::default(),
+            before: steps.before.clone(),
             watcher: vec![NONE; keys],
             waits: Vec::new(),
             free_wait: NONE,
@@ -188,7 +155,7 @@ impl<'i> Run<'i> {
     }
 
     fn open_first(&mut self) {
-        let mut first: Vec<bool> = (0..self.place.len() as u32).map(|txn| self.index.is_effective(txn)).collect();
+        let mut first: Vec<bool> = (0..self.place.len() as u32).map(|txn| self.steps.is_effective(txn)).collect();
         match &self.opening {
             Opening::Free => {}
             Opening::Process(next) => {
@@ -206,14 +173,14 @@ impl<'i> Run<'i> {
 
     /// Opens what the completions that are left allow.
     fn advance(&mut self) {
-        let columns = &self.index.columns;
+        let txns = self.steps.txns;
         let Opening::Realtime { timed, by_end, done, next } = &mut self.opening else { return };
         while by_end.get(*done).is_some_and(|txn| self.place[*txn as usize] != NONE) {
             *done += 1;
         }
-        let horizon = by_end.get(*done).map_or(NONE, |txn| columns.txns.end(*txn));
+        let horizon = by_end.get(*done).map_or(NONE, |txn| txns.end(*txn));
         let first = *next;
-        while (*next as usize) < self.place.len() && columns.txns.invoke(*next) < horizon {
+        while (*next as usize) < self.place.len() && txns.invoke(*next) < horizon {
             *next += 1;
         }
         let last = *next;
@@ -223,15 +190,15 @@ impl<'i> Run<'i> {
 
     fn open(&mut self, txn: u32) {
         self.is_open[txn as usize] = true;
-        self.opened.push(Reverse((self.deadline[txn as usize], txn)));
+        self.opened.push(Reverse((self.steps.deadline[txn as usize], txn)));
         self.look(txn);
     }
 
     /// Puts an open transaction among those that may be executed, or lets it wait.
     fn look(&mut self, txn: u32) {
         if self.is_open[txn as usize] && self.place[txn as usize] == NONE && self.may(txn) {
-            let writes = writes(self.index, txn);
-            self.ready.push(Reverse((writes, self.repair.urgency(txn, self.deadline[txn as usize]), txn)));
+            let writes = self.steps.page(txn).writes(txn).next().is_some();
+            self.ready.push(Reverse((writes, self.repair.urgency(txn, self.steps.deadline[txn as usize]), txn)));
         }
     }
 
@@ -240,28 +207,22 @@ impl<'i> Run<'i> {
         if self.before[txn as usize] > 0 {
             return false;
         }
-        let columns = &self.index.columns;
-        let obstacle = columns.mops(txn).find(|mop| !self.fits(txn, *mop)).map(|mop| columns.key(mop) as usize);
-        if let Some(key) = obstacle {
-            self.wait(txn, key);
+        let page = self.steps.page(txn);
+        let obstacle = page.accesses(txn).iter().find(|access| !self.fits(&page, txn, **access));
+        if let Some(access) = obstacle {
+            self.wait(txn, access.key());
         }
         obstacle.is_none()
     }
 
-    /// Whether a micro-operation finds its register as it must be.
-    fn fits(&self, txn: u32, mop: usize) -> bool {
-        let columns = &self.index.columns;
-        if !columns.is_external(mop) || self.index.version(mop) == NONE {
-            return true;
+    /// Whether an access of a transaction finds its register as it must be.
+    fn fits(&self, page: &Page, txn: u32, access: Access) -> bool {
+        let (current, left) = (self.current[access.key()], self.left[access.key()]);
+        if !access.is_write() {
+            return current == access.source();
         }
-        let key = columns.key(mop) as usize;
-        let current = self.current[key];
-        if columns.is_write(mop) {
-            let left = if current == NEVER { self.readers_initial[key] } else { self.readers[current as usize] };
-            left == 0 || (left == 1 && self.reads(txn, key as u32, current))
-        } else {
-            current == self.index.write_of(mop)
-        }
+        let reads = |other: &Access| !other.is_write() && other.key() == access.key() && other.source() == current;
+        left == 0 || (left == 1 && page.accesses(txn).iter().any(reads))
     }
 
     fn wait(&mut self, txn: u32, key: usize) {
@@ -277,41 +238,29 @@ impl<'i> Run<'i> {
         }
     }
 
-    fn reads(&self, txn: u32, key: u32, write: u32) -> bool {
-        let columns = &self.index.columns;
-        columns.mops(txn).any(|mop| {
-            columns.key(mop) == key
-                && columns.is_external(mop)
-                && !columns.is_write(mop)
-                && self.index.write_of(mop) == write
-        })
-    }
-
     fn execute(&mut self, txn: u32) {
         self.place[txn as usize] = self.executed;
         self.executed += 1;
         self.note(txn);
-        let columns = &self.index.columns;
-        let external = columns.mops(txn).filter(|mop| columns.is_external(*mop));
-        for mop in external.filter(|mop| self.index.version(*mop) != NONE) {
-            let key = columns.key(mop) as usize;
-            if columns.is_write(mop) {
-                let before = std::mem::replace(&mut self.current[key], mop as u32);
-                self.repair.overwritten.push_back(before);
+        let page = self.steps.page(txn);
+        for access in page.accesses(txn) {
+            let key = access.key();
+            if access.is_write() {
+                let astray = self.astray.get(&(key as u32, txn)).copied().unwrap_or(0);
+                let before = std::mem::replace(&mut self.current[key], txn);
+                let left = std::mem::replace(&mut self.left[key], page.readers(*access).len() as u32 - astray);
+                self.repair.overwritten.push_back((before, left));
                 self.wake(key);
-                continue;
-            }
-            let write = self.index.write_of(mop);
-            let left = if write == NEVER { &mut self.readers_initial[key] } else { &mut self.readers[write as usize] };
-            *left -= 1;
-            if *left <= 1 {
-                self.wake(key);
+            } else if self.current[key] == access.source() {
+                self.left[key] -= 1;
+                if self.left[key] <= 1 {
+                    self.wake(key);
+                }
+            } else {
+                *self.astray.entry((key as u32, access.source())).or_insert(0) += 1;
             }
         }
-        for place in self.after_start[txn as usize]..self.after_start[txn as usize + 1] {
-            let next = self.after[place as usize];
-            self.precede(next);
-        }
+        page.after(txn).iter().for_each(|next| self.precede(*next));
         for next in self.repair.followers(txn) {
             self.precede(next);
         }
@@ -348,12 +297,12 @@ impl<'i> Run<'i> {
 }
 
 impl Opening {
-    fn new(index: &Index, order: Order) -> Self {
-        let txns = &index.columns.txns;
+    fn new(steps: &Steps<'_>, order: Order) -> Self {
+        let txns = steps.txns;
         match order {
             Order::Data => Opening::Free,
             Order::Process => {
-                let effective = (0..txns.len() as u32).filter(|txn| index.is_effective(*txn));
+                let effective = (0..txns.len() as u32).filter(|txn| steps.is_effective(*txn));
                 let mut by_process: Vec<(i64, u32)> = effective.map(|txn| (txns.process(txn), txn)).collect();
                 by_process.sort_unstable();
                 let mut next = vec![NONE; txns.len()];
@@ -362,14 +311,14 @@ impl Opening {
                 }
                 Opening::Process(next)
             }
-            Order::Realtime => Self::in_time(index, |_| true),
+            Order::Realtime => Self::in_time(steps, |_| true),
         }
     }
 
     /// Real time for the transactions that `counts` accepts.
-    fn in_time(index: &Index, counts: impl Fn(u32) -> bool) -> Self {
-        let txns = &index.columns.txns;
-        let timed = |txn: u32| index.is_effective(txn) && counts(txn);
+    fn in_time(steps: &Steps<'_>, counts: impl Fn(u32) -> bool) -> Self {
+        let txns = steps.txns;
+        let timed = |txn: u32| steps.is_effective(txn) && counts(txn);
         let timed: Vec<bool> = (0..txns.len() as u32).map(timed).collect();
         let ended = |txn: &u32| timed[*txn as usize] && txns.outcome(*txn) == Outcome::Ok;
         let mut by_end: Vec<u32> = (0..txns.len() as u32).filter(ended).collect();

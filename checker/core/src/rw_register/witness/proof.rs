@@ -1,14 +1,14 @@
 //! Whether a schedule is what it claims to be, by the definition and nothing else.
 
-use super::super::index::{Index, NEVER};
-use super::super::keys::KeyFacts;
+use super::super::index::NEVER;
+use super::steps::Steps;
 use crate::consistency::Order;
 use crate::transactions::NONE;
 use rustc_hash::FxHashMap;
 
 /// Whether executing the transactions by their places explains every read, and keeps the known order of versions and the
 /// order of the history. O(n).
-pub(super) fn holds(index: &Index, facts: &KeyFacts, order: Order, place: &[u32]) -> bool {
+pub(super) fn holds(steps: &Steps<'_>, order: Order, place: &[u32]) -> bool {
     let count = place.iter().filter(|place| **place != NONE).count();
     let mut in_order = vec![NONE; count];
     for (txn, place) in (0..).zip(place).filter(|(_, place)| **place != NONE) {
@@ -17,26 +17,25 @@ pub(super) fn holds(index: &Index, facts: &KeyFacts, order: Order, place: &[u32]
             _ => return false,
         }
     }
-    let complete = (0..place.len() as u32).all(|txn| index.is_effective(txn) == (place[txn as usize] != NONE));
-    let versions = facts.dependencies.ww.iter().all(|(from, to)| place[*from as usize] < place[*to as usize]);
+    let complete = (0..place.len() as u32).all(|txn| steps.is_effective(txn) == (place[txn as usize] != NONE));
+    let follows = |txn: u32| steps.page(txn).after(txn).iter().all(|next| place[txn as usize] < place[*next as usize]);
+    let versions = (0..place.len() as u32).all(follows);
     let kept = match order {
         Order::Data => true,
-        Order::Process => keeps_processes(index, &in_order),
-        Order::Realtime => keeps_real_time(index, &in_order),
+        Order::Process => keeps_processes(steps, &in_order),
+        Order::Realtime => keeps_real_time(steps, &in_order),
     };
-    complete && versions && kept && explains_reads(index, &in_order)
+    complete && versions && kept && explains_reads(steps, &in_order)
 }
 
-fn explains_reads(index: &Index, in_order: &[u32]) -> bool {
-    let columns = &index.columns;
-    let mut current = vec![NEVER; columns.keys.len()];
+fn explains_reads(steps: &Steps<'_>, in_order: &[u32]) -> bool {
+    let mut current = vec![NEVER; steps.initial.len()];
     for txn in in_order {
-        let met = |mop: &usize| columns.is_external(*mop) && index.version(*mop) != NONE;
-        for mop in columns.mops(*txn).filter(met) {
-            let register = &mut current[columns.key(mop) as usize];
-            if columns.is_write(mop) {
-                *register = mop as u32;
-            } else if *register != index.write_of(mop) {
+        for access in steps.page(*txn).accesses(*txn) {
+            let register = &mut current[access.key()];
+            if access.is_write() {
+                *register = *txn;
+            } else if *register != access.source() {
                 return false;
             }
         }
@@ -44,13 +43,13 @@ fn explains_reads(index: &Index, in_order: &[u32]) -> bool {
     true
 }
 
-fn keeps_processes(index: &Index, in_order: &[u32]) -> bool {
+fn keeps_processes(steps: &Steps<'_>, in_order: &[u32]) -> bool {
     let mut last: FxHashMap<i64, u32> = FxHashMap::default();
-    in_order.iter().all(|txn| last.insert(index.columns.txns.process(*txn), *txn).is_none_or(|before| before < *txn))
+    in_order.iter().all(|txn| last.insert(steps.txns.process(*txn), *txn).is_none_or(|before| before < *txn))
 }
 
-fn keeps_real_time(index: &Index, in_order: &[u32]) -> bool {
-    let txns = &index.columns.txns;
+fn keeps_real_time(steps: &Steps<'_>, in_order: &[u32]) -> bool {
+    let txns = steps.txns;
     let mut first_end = NONE;
     in_order.iter().rev().all(|txn| {
         let kept = first_end >= txns.invoke(*txn);

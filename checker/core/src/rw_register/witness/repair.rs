@@ -29,7 +29,7 @@ const SHUFFLED_MIN: u32 = 8;
 /// Transactions that are looked at to find out why nothing goes on, at most.
 const CHASED_MAX: usize = 256;
 
-/// Micro-operations of a key among which readers of a version are sought, at most.
+/// Readers of a version that are looked at, at most.
 const READERS_MAX: usize = 1024;
 
 /// One step, and where the opening stood before it.
@@ -44,8 +44,8 @@ struct Step {
 #[derive(Debug, Default)]
 pub(super) struct Repair {
     steps: VecDeque<Step>,
-    /// What registers held before the writes of these steps.
-    pub(super) overwritten: VecDeque<u32>,
+    /// What registers held before the writes of these steps, and how many readers of that were left.
+    pub(super) overwritten: VecDeque<(u32, u32)>,
     /// Guessed orders: who must wait for each transaction, and whom each must wait for.
     after: FxHashMap<u32, Vec<u32>>,
     before: FxHashMap<u32, Vec<u32>>,
@@ -57,8 +57,6 @@ pub(super) struct Repair {
     salt: u32,
     /// Whether only a witness is wanted. Else the order is a guess even where it fails, and keeps to what looks likely.
     pub(super) is_thorough: bool,
-    /// Known predecessors by transaction: made when they are first needed.
-    known: Option<Vec<(u32, u32)>>,
 }
 
 impl Repair {
@@ -85,17 +83,9 @@ impl Run<'_> {
         if self.repair.steps.len() > WINDOW
             && let Some(oldest) = self.repair.steps.pop_front()
         {
-            let writes = self.writes_of(oldest.txn).count();
+            let writes = self.steps.page(oldest.txn).writes(oldest.txn).count();
             self.repair.overwritten.drain(..writes);
         }
-    }
-
-    /// The writes that change registers when a transaction is executed.
-    fn writes_of(&self, txn: u32) -> impl DoubleEndedIterator<Item = usize> + '_ {
-        let columns = &self.index.columns;
-        let counts =
-            |mop: &usize| columns.is_external(*mop) && columns.is_write(*mop) && self.index.version(*mop) != NONE;
-        columns.mops(txn).filter(counts)
     }
 
     /// Nothing may be executed, and `stuck` is open: goes back to a step that came too early, if one is found.
@@ -109,7 +99,7 @@ impl Run<'_> {
             return false;
         }
         // It was taken out to be looked at, and still waits.
-        self.opened.push(Reverse((self.deadline[stuck as usize], stuck)));
+        self.opened.push(Reverse((self.steps.deadline[stuck as usize], stuck)));
         let mut chased = Vec::new();
         match self.culprit(stuck, &mut chased) {
             Some((late, early)) => {
@@ -210,7 +200,7 @@ impl Run<'_> {
     fn can_precede(&self, late: u32, early: u32) -> bool {
         let place = self.place[early as usize];
         let near = place != NONE && (self.executed - place) as usize <= self.repair.steps.len();
-        let txns = &self.index.columns.txns;
+        let txns = self.steps.txns;
         let opened_after = match &self.opening {
             Opening::Free => false,
             Opening::Process(_) => txns.process(early) == txns.process(late) && early < late,
@@ -233,53 +223,41 @@ impl Run<'_> {
         if self.before[txn as usize] > 0 {
             self.unexecuted_before(txn, &mut blockers);
         }
-        let columns = &self.index.columns;
-        for mop in columns.mops(txn).filter(|mop| !self.fits(txn, *mop)) {
-            let key = columns.key(mop);
-            let current = self.current[key as usize];
-            if columns.is_write(mop) {
+        let page = self.steps.page(txn);
+        for access in page.accesses(txn).iter().filter(|access| !self.fits(&page, txn, **access)) {
+            let current = self.current[access.key()];
+            if access.is_write() {
                 if current != NEVER {
-                    blockers.push(Blocker::Early(columns.txn(current as usize)));
+                    blockers.push(Blocker::Early(current));
                 }
-                self.readers_left(key, current, txn, &mut blockers);
-            } else if let Some(write) = Some(self.index.write_of(mop)).filter(|write| *write < NEVER) {
-                let writer = columns.txn(write as usize);
-                if self.place[writer as usize] == NONE {
-                    blockers.push(Blocker::Waits(writer));
-                }
+                self.readers_left(access.key(), current, txn, &mut blockers);
+            } else if access.source() != NEVER && self.place[access.source() as usize] == NONE {
+                blockers.push(Blocker::Waits(access.source()));
             }
         }
         blockers
     }
 
-    fn unexecuted_before(&mut self, txn: u32, blockers: &mut Vec<Blocker>) {
-        let Self { after_start, after, repair, place, .. } = self;
-        let known = repair.known.get_or_insert_with(|| {
-            let mut known: Vec<(u32, u32)> = Vec::with_capacity(after.len());
-            for (from, range) in after_start.windows(2).enumerate() {
-                known.extend(after[range[0] as usize..range[1] as usize].iter().map(|to| (*to, from as u32)));
-            }
-            known.sort_unstable();
-            known
-        });
-        let first = known.partition_point(|pair| pair.0 < txn);
-        let by_data = known[first..].iter().take_while(|pair| pair.0 == txn).map(|pair| pair.1);
-        let guessed = repair.before.get(&txn).into_iter().flatten().copied();
-        let left = by_data.chain(guessed).filter(|other| place[*other as usize] == NONE);
-        blockers.extend(left.map(Blocker::Waits));
+    fn unexecuted_before(&self, txn: u32, blockers: &mut Vec<Blocker>) {
+        let page = self.steps.page(txn);
+        let guessed = self.repair.before.get(&txn).into_iter().flatten();
+        let left = page.before(txn).iter().chain(guessed).filter(|other| self.place[**other as usize] == NONE);
+        blockers.extend(left.map(|other| Blocker::Waits(*other)));
     }
 
     /// Who has yet to read what a register holds.
-    fn readers_left(&self, key: u32, current: u32, but: u32, blockers: &mut Vec<Blocker>) {
-        let columns = &self.index.columns;
-        let of_key = columns.of_key(key);
-        let from = of_key.partition_point(|mop| columns.txn(*mop as usize) < but);
-        let near = &of_key[from.saturating_sub(READERS_MAX / 2)..(from + READERS_MAX / 2).min(of_key.len())];
-        let left = near.iter().map(|mop| *mop as usize).filter(|mop| {
-            let reads = columns.is_external(*mop) && !columns.is_write(*mop) && self.index.write_of(*mop) == current;
-            reads && columns.txn(*mop) != but && self.place[columns.txn(*mop) as usize] == NONE
-        });
-        blockers.extend(left.map(|mop| Blocker::Waits(columns.txn(mop))));
+    fn readers_left(&self, key: usize, current: u32, but: u32, blockers: &mut Vec<Blocker>) {
+        let readers = if current == NEVER {
+            self.steps.readers_of_initial(key)
+        } else {
+            let page = self.steps.page(current);
+            let write = page.writes(current).find(|write| write.key() == key);
+            write.map(|write| page.readers(write).to_vec()).unwrap_or_default()
+        };
+        let from = readers.partition_point(|reader| *reader < but);
+        let near = &readers[from.saturating_sub(READERS_MAX / 2)..(from + READERS_MAX / 2).min(readers.len())];
+        let left = near.iter().filter(|reader| **reader != but && self.place[**reader as usize] == NONE);
+        blockers.extend(left.map(|reader| Blocker::Waits(*reader)));
     }
 
     /// Takes steps back, the one at `place` being the last.
@@ -293,7 +271,7 @@ impl Run<'_> {
         }
         for txn in undone {
             if self.is_open[txn as usize] {
-                self.opened.push(Reverse((self.deadline[txn as usize], txn)));
+                self.opened.push(Reverse((self.steps.deadline[txn as usize], txn)));
                 self.look(txn);
             }
         }
@@ -317,9 +295,8 @@ impl Run<'_> {
                 (*done, *next) = (step.done, step.next);
             }
         }
-        for place in self.after_start[txn as usize]..self.after_start[txn as usize + 1] {
-            self.before[self.after[place as usize] as usize] += 1;
-        }
+        let page = self.steps.page(txn);
+        page.after(txn).iter().for_each(|next| self.before[*next as usize] += 1);
         for next in self.repair.followers(txn) {
             self.before[next as usize] += 1;
         }
@@ -327,19 +304,19 @@ impl Run<'_> {
     }
 
     fn undo_data(&mut self, txn: u32) {
-        let columns = &self.index.columns;
-        for mop in self.writes_of(txn).rev().collect::<Vec<_>>() {
-            let key = columns.key(mop) as usize;
-            if let Some(before) = self.repair.overwritten.pop_back() {
-                self.current[key] = before;
+        let page = self.steps.page(txn);
+        for access in page.writes(txn).rev() {
+            if let Some((before, left)) = self.repair.overwritten.pop_back() {
+                (self.current[access.key()], self.left[access.key()]) = (before, left);
             }
-            self.wake(key);
+            self.wake(access.key());
         }
-        let reads = |mop: &usize| columns.is_external(*mop) && !columns.is_write(*mop);
-        for mop in columns.mops(txn).filter(reads).filter(|mop| self.index.version(*mop) != NONE) {
-            match self.index.write_of(mop) {
-                NEVER => self.readers_initial[columns.key(mop) as usize] += 1,
-                write => self.readers[write as usize] += 1,
+        for access in page.accesses(txn).iter().filter(|access| !access.is_write()) {
+            let key = access.key();
+            if self.current[key] == access.source() {
+                self.left[key] += 1;
+            } else if let Some(astray) = self.astray.get_mut(&(key as u32, access.source())) {
+                *astray -= 1;
             }
         }
     }
