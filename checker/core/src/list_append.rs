@@ -257,8 +257,7 @@ impl Selected {
                 selected.found.push((number, raw));
             }
         }
-        let first_op = |cycle: &Cycle| cycle.steps.iter().map(|step| step.from).min();
-        cycles.sort_by_cached_key(|cycle| (cycle.kind, cycle.steps.len(), first_op(cycle)));
+        cycles.sort_by_cached_key(|cycle| (cycle.kind, cycle.rank()));
         for cycle in cycles {
             if let Some(number) = count(&mut selected.counts, cycle.kind.name(), most) {
                 selected.cycles.push((number, cycle));

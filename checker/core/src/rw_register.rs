@@ -27,6 +27,7 @@ mod index;
 mod judge;
 mod keys;
 mod order;
+mod outside;
 mod raw;
 mod raw_words;
 mod sessions;
@@ -43,7 +44,7 @@ use crate::consistency::levels::{self, Observed};
 use crate::consistency::{Model, Order, boundary};
 use crate::finding::{CheckResult, Finding, LevelVerdict};
 use crate::op::{History, Operation, Outcome};
-use crate::spill::SpillError;
+use crate::spill::{Limits, SpillError};
 use crate::transactions::cycles::Cycle;
 use crate::transactions::rows::{self, Arrivals, Known, MopRef, TxnRow};
 use crate::transactions::txns::TXNS_MAX;
@@ -53,6 +54,7 @@ use columns::Intake;
 use explain::{Narrator, WeakNarrator};
 use index::{DuplicateWrite, Index};
 use judge::{Judged, NamedCycle, Need};
+use outside::Outside;
 use raw::Raw;
 use sessions::Sessions;
 use sources::Sources;
@@ -148,7 +150,7 @@ pub fn check(history: &History, options: &Options) -> CheckResult {
 pub struct Checker {
     intake: Intake,
     arrivals: Arrivals,
-    bytes_max: Option<u64>,
+    limits: Option<Limits>,
     is_full: bool,
 }
 
@@ -157,10 +159,11 @@ const BYTES_PER_MOP: u64 = 100;
 const BYTES_PER_TXN: u64 = 80;
 
 impl Checker {
-    /// A checker that answers `unknown`, with reason `MEMORY_SPENT`, once the history needs more memory than this.
+    /// A checker that puts aside what does not fit, and answers `unknown`, with reason `MEMORY_SPENT`, where that is not
+    /// enough.
     #[must_use]
-    pub fn with_memory(bytes_max: u64) -> Self {
-        Self { bytes_max: Some(bytes_max), ..Self::default() }
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { limits: Some(limits), ..Self::default() }
     }
 
     /// The next operation, which is a transaction. Operations come in order of invocation, and keep the invariants of a
@@ -173,7 +176,12 @@ impl Checker {
         self.arrivals.ops += 1;
         let mop_count = self.intake.len() + mops.len();
         let bytes = mop_count as u64 * BYTES_PER_MOP + self.arrivals.ops * BYTES_PER_TXN;
-        self.is_full |= mop_count >= index::NEVER as usize || self.bytes_max.is_some_and(|most| bytes > most);
+        if let Some(limits) = self.limits.as_ref().filter(|limits| bytes > limits.memory_bytes_max)
+            && !self.intake.is_aside()
+        {
+            self.intake.put_aside(limits);
+        }
+        self.is_full |= mop_count >= index::NEVER as usize && !self.intake.is_aside();
         if !self.is_full && self.arrivals.ops <= TXNS_MAX as u64 {
             self.intake.push(row, mops);
         }
@@ -190,17 +198,8 @@ impl Checker {
         if refused.is_some() || !self.is_full {
             return Ok(refused);
         }
-        let (ops, held) = (self.arrivals.ops, self.intake.len());
-        Ok(Some(match self.bytes_max {
-            Some(bytes_max) => {
-                let text = format!(
-                    "transactions over registers are judged in memory: {bytes_max} bytes are enough for {held} reads and \
-                     writes, and the history of {ops} operations has more; give it more memory, or judge it by parts"
-                );
-                Reason::new("MEMORY_SPENT", text)
-            }
-            None => Reason::new("TOO_LARGE", format!("{ops} operations with more reads and writes than fit one check")),
-        }))
+        let text = format!("{} operations with more reads and writes than fit one check", self.arrivals.ops);
+        Ok(Some(Reason::new("TOO_LARGE", text)))
     }
 
     /// The answer. `fetch` is asked for the operations that the findings are about, in ascending order of `op_id`; one
@@ -217,6 +216,9 @@ impl Checker {
         let model = options.model.name();
         if let Some(reason) = self.refuse(&mut fetch)? {
             return Ok(CheckResult::unknown(NAME, model, reason));
+        }
+        if let Some(limits) = self.limits.clone().filter(|_| self.intake.is_aside()) {
+            return self.finish_outside(limits, known, options, fetch);
         }
         let ops_checked = self.arrivals.ops;
         let mut columns = self.intake.finish();
@@ -235,30 +237,115 @@ impl Checker {
                 return Ok(CheckResult::unknown(NAME, model, reason).told_with(&known.names));
             }
         };
-        let sources = sources_of(known, &index, options, order);
+        let sources = sources_of(known, &index.columns.txns, options, order);
         let at_once = if is_weak { judge::at_once(&index, &sources, order, &found, begun) } else { Err(None) };
-        let Judged { cycles, prefix, weak, doubt, settled, sessions, method, edges } = match at_once {
+        let mut judged = match at_once {
             Ok(judged) => judged,
             Err(places) => {
                 index.complete();
                 judge::judge(&index, &sources, (order, places.as_deref()), options, &mut found)?
             }
         };
-        let found = Found { raw: &found, cycles, prefix, weak };
-        let told = tell(known, &index, &sources, found, options.findings_per_anomaly, &mut fetch)?;
+        let columns = &index.columns;
+        let told = tell(known, &index, &sources, judged.found(&found), options.findings_per_anomaly, &mut fetch)?;
+        let counts = Counts { txns: &columns.txns, ok_reads: columns.ok_reads, keys: columns.keys.len() as u64 };
+        Ok(Answer { known, options, order, sources: &sources, counts, sights_known: true }.result(
+            ops_checked,
+            judged,
+            told,
+        ))
+    }
+
+    /// [`Checker::finish`], once micro-operations lie outside of memory.
+    fn finish_outside<E: From<SpillError>>(
+        self,
+        limits: Limits,
+        known: &Known,
+        options: &Options,
+        mut fetch: impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+    ) -> Result<CheckResult, E> {
+        let ops_checked = self.arrivals.ops;
+        let Some(aside) = self.intake.finish_aside() else { unreachable!("micro-operations lie outside of memory") };
+        let mut raw: Vec<Raw> = Vec::new();
+        let outside = match Outside::new(aside, limits, &mut raw)? {
+            Ok(outside) => outside,
+            Err((txns, cases)) => {
+                let reason = duplicate_writes(&txns, &cases);
+                return Ok(CheckResult::unknown(NAME, options.model.name(), reason).told_with(&known.names));
+            }
+        };
+        let order = known_order(known, options.model);
+        let sources = sources_of(known, outside.txns(), options, order);
+        let outside::Found { mut raw, mut judged, sights_known } = outside.judge(&sources, order, options, raw)?;
+        // Groups of keys came in an order of their own.
+        raw.sort_by(|a, b| a.keys().cmp(b.keys()));
+        let most = options.findings_per_anomaly;
+        let keys = keys_of(&raw, &judged, outside.txns(), most, &mut fetch)?;
+        let index = outside.index_of(&keys)?;
+        let told = tell(known, &index, &sources, judged.found(&raw), most, &mut fetch)?;
+        let counts = Counts { txns: outside.txns(), ok_reads: outside.ok_reads(), keys: outside.keys };
+        Ok(Answer { known, options, order, sources: &sources, counts, sights_known }.result(ops_checked, judged, told))
+    }
+}
+
+/// The keys that it takes to tell what was found.
+fn keys_of<E>(
+    raw: &[Raw],
+    judged: &Judged,
+    txns: &Txns,
+    most: usize,
+    fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
+) -> Result<BTreeSet<i64>, E> {
+    let mut counts = BTreeMap::new();
+    let mut is_told = |name: &'static str| count(&mut counts, name, most).is_some();
+    let mut keys: BTreeSet<i64> =
+        raw.iter().filter(|raw| is_told(raw.name())).flat_map(|raw| raw.keys().iter().copied()).collect();
+    // Which ones are told among many is decided later: those of one kind are as many as there are components.
+    let cycles = judged.cycles.iter().map(|named| &named.cycle).chain(judged.prefix.iter().map(|(_, cycle)| cycle));
+    let on_cycles: BTreeSet<u32> = cycles.flat_map(|cycle| cycle.steps.iter().map(|step| step.from)).collect();
+    if !on_cycles.is_empty() {
+        let op_ids: Vec<u64> = on_cycles.iter().map(|txn| txns.op_id(*txn)).collect();
+        for op in fetch(&op_ids)? {
+            keys.extend(crate::transactions::words::mops(&op).iter().filter_map(crate::op::Mop::key));
+        }
+    }
+    Ok(keys)
+}
+
+/// What is counted of a history.
+struct Counts<'c> {
+    txns: &'c Txns,
+    ok_reads: u64,
+    keys: u64,
+}
+
+/// What an answer is made from besides what was found.
+struct Answer<'a> {
+    known: &'a Known,
+    options: &'a Options,
+    order: Order,
+    sources: &'a Sources,
+    counts: Counts<'a>,
+    /// Whether it is known what transactions saw of each other.
+    sights_known: bool,
+}
+
+impl Answer<'_> {
+    fn result(&self, ops_checked: u64, judged: Judged, told: Told) -> CheckResult {
+        let Self { known, options, counts, .. } = self;
         let anomaly_types: BTreeSet<String> = told.counts.keys().map(|name| (*name).to_owned()).collect();
         let (not, also_not) = boundary(anomaly_types.iter().map(String::as_str));
         let owned = |names: BTreeSet<&'static str>| names.into_iter().map(str::to_owned).collect();
-        let levels = levels_of(known, options, &index, &sources, order, settled, (&anomaly_types, &told.findings));
-        let mut evidence = evidence(&index, edges, &told, options.model);
-        evidence.push_str(&method);
+        let levels = self.levels(&judged, (&anomaly_types, &told.findings));
+        let mut evidence = evidence(counts, judged.edges, &told, options.model);
+        evidence.push_str(&judged.method);
         let result = CheckResult {
             checker: NAME.to_owned(),
-            model: model.to_owned(),
-            verdict: verdict(known, options, &anomaly_types, &index, (&sessions, doubt)),
+            model: options.model.name().to_owned(),
+            verdict: verdict(known, options, &anomaly_types, counts.ok_reads, (&judged.sessions, judged.doubt)),
             ops_checked,
-            reads_checked: index.columns.ok_reads,
-            partitions: index.columns.keys.len() as u64,
+            reads_checked: counts.ok_reads,
+            partitions: counts.keys,
             anomaly_types,
             not: owned(not),
             also_not: owned(also_not),
@@ -266,38 +353,35 @@ impl Checker {
             findings: told.findings,
             evidence,
         };
-        Ok(result.told_with(&known.names))
+        result.told_with(&known.names)
     }
-}
 
-/// The answer at every level, as far as the search for the model that was asked about goes.
-fn levels_of(
-    known: &Known,
-    options: &Options,
-    index: &Index,
-    sources: &Sources,
-    order: Order,
-    settled: Option<(Need, Order)>,
-    (anomalies, findings): (&BTreeSet<String>, &[Finding]),
-) -> Vec<LevelVerdict> {
-    let mut assumed = vec!["no value was written to a key twice".to_owned()];
-    assumed.extend(sources::each(sources.assumed).map(|source| format!("{} was assumed", sources::name(source))));
-    let unread = index.columns.ok_reads == 0;
-    let nothing = || Reason::new("NO_OK_READS", "no transaction with a read completed ok: nothing was observed");
-    let doubts = unread.then(nothing).into_iter().chain(unusable_assumption(known, options)).collect();
-    let observed = Observed { order: strongest_order(known), doubts, assumed };
-    let mut levels = levels::verdicts(anomalies, findings, &observed);
-    for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
-        let need = Need::of(level.model);
-        let enough = |(reach, with): (Need, Order)| need.is_within(reach) && level.model.order() <= with;
-        let reads_alone = need == Need::Nothing && level.model.order() <= order;
-        if !reads_alone && !settled.is_some_and(enough) {
-            level.validity = Validity::Unknown;
-            level.assumed =
-                vec![format!("the order of some versions is open: ask for {} to have it searched for", level.model)];
+    /// The answer at every level, as far as the search for the model that was asked about goes.
+    fn levels(&self, judged: &Judged, (anomalies, findings): (&BTreeSet<String>, &[Finding])) -> Vec<LevelVerdict> {
+        let Self { known, options, sources, order, .. } = *self;
+        let mut assumed = vec!["no value was written to a key twice".to_owned()];
+        assumed.extend(sources::each(sources.assumed).map(|source| format!("{} was assumed", sources::name(source))));
+        let unread = self.counts.ok_reads == 0;
+        let nothing = || Reason::new("NO_OK_READS", "no transaction with a read completed ok: nothing was observed");
+        let doubts = unread.then(nothing).into_iter().chain(unusable_assumption(known, options)).collect();
+        let observed = Observed { order: strongest_order(known), doubts, assumed };
+        let mut levels = levels::verdicts(anomalies, findings, &observed);
+        for level in levels.iter_mut().filter(|level| level.validity == Validity::Valid) {
+            let need = Need::of(level.model);
+            let is_kept = |with: Order| level.model.order() == with || level.model.order() < with && !judged.is_bound;
+            let enough = |(reach, with): (Need, Order)| need.is_within(reach) && is_kept(with);
+            let reads_alone = need == Need::Nothing && level.model.order() <= order;
+            let open = if need == Need::Nothing && !self.sights_known {
+                "what transactions saw of each other was not looked at for lack of memory".to_owned()
+            } else if !reads_alone && !judged.settled.is_some_and(enough) {
+                format!("the order of some versions is open: ask for {} to have it searched for", level.model)
+            } else {
+                continue;
+            };
+            (level.validity, level.assumed) = (Validity::Unknown, vec![open]);
         }
+        levels
     }
-    levels
 }
 
 fn duplicate_writes(txns: &Txns, duplicates: &[DuplicateWrite]) -> Reason {
@@ -315,7 +399,7 @@ fn strongest_order(known: &Known) -> Order {
     if known.real_time_order { Order::Realtime } else { Order::Process }
 }
 
-fn sources_of(known: &Known, index: &Index, options: &Options, order: Order) -> Sources {
+fn sources_of(known: &Known, txns: &Txns, options: &Options, order: Order) -> Sources {
     let linearizable = options.linearizable_keys && known.real_time_order;
     let asked = [
         (options.transaction_order.is_some(), sources::SUPPLIED),
@@ -329,10 +413,10 @@ fn sources_of(known: &Known, index: &Index, options: &Options, order: Order) -> 
         let mut places: Vec<(u64, i64)> = places.clone();
         places.sort_unstable();
         let place = |txn: u32| {
-            let op_id = index.columns.txns.op_id(txn);
+            let op_id = txns.op_id(txn);
             places.binary_search_by_key(&op_id, |place| place.0).map_or(i64::MIN, |at| places[at].1)
         };
-        supplied = (0..index.columns.txns.len() as u32).map(place).collect();
+        supplied = (0..txns.len() as u32).map(place).collect();
     }
     Sources { assumed, implied: Sources::implied_by(options.model, order), supplied }
 }
@@ -351,6 +435,14 @@ struct Found<'f> {
     weak: Vec<(Rule, bool, Weak)>,
 }
 
+impl Judged {
+    /// What was found, to be told.
+    fn found<'f>(&mut self, raw: &'f [Raw]) -> Found<'f> {
+        let (cycles, prefix) = (std::mem::take(&mut self.cycles), std::mem::take(&mut self.prefix));
+        Found { raw, cycles, prefix, weak: std::mem::take(&mut self.weak) }
+    }
+}
+
 /// Tells everything once to learn which operations that takes, fetches them, and tells it again.
 fn tell<E>(
     known: &Known,
@@ -361,8 +453,7 @@ fn tell<E>(
     fetch: &mut impl FnMut(&[u64]) -> Result<Vec<Operation>, E>,
 ) -> Result<Told, E> {
     let txns = &index.columns.txns;
-    let first_op = |cycle: &NamedCycle| cycle.cycle.steps.iter().map(|step| step.from).min();
-    found.cycles.sort_by_cached_key(|named| (named.kind, named.cycle.steps.len(), first_op(named)));
+    found.cycles.sort_by_cached_key(|named| (named.kind, named.cycle.rank()));
     let mut narrator = Narrator::new(index, known.origin_ns, sources);
     loop {
         let told = tell_with(&mut narrator, &found, most);
@@ -421,7 +512,7 @@ fn verdict(
     known: &Known,
     options: &Options,
     anomaly_types: &BTreeSet<String>,
-    index: &Index,
+    ok_reads: u64,
     (sessions, doubt): (&Sessions, Option<Reason>),
 ) -> Verdict {
     let model = options.model;
@@ -442,7 +533,7 @@ fn verdict(
     } else if let Some(reason) = unusable_assumption(known, options) {
         verdict = verdict.merge(Verdict::unknown(reason));
     }
-    if index.columns.ok_reads == 0 {
+    if ok_reads == 0 {
         let text = "no transaction with a read completed ok: nothing was observed";
         verdict = verdict.merge(Verdict::unknown(Reason::new("NO_OK_READS", text)));
     }
@@ -455,16 +546,14 @@ fn unusable_assumption(known: &Known, options: &Options) -> Option<Reason> {
     (options.linearizable_keys && !known.real_time_order).then(|| Reason::new("NO_REAL_TIME_ORDER", text))
 }
 
-fn evidence(index: &Index, edges: usize, told: &Told, model: Model) -> String {
-    let txns = &index.columns.txns;
+fn evidence(counts: &Counts<'_>, edges: usize, told: &Told, model: Model) -> String {
+    let Counts { txns, ok_reads, keys } = counts;
     let mut text = format!(
-        "{} transactions (ok {}, fail {}, info {}), {} ok reads of {} keys, {edges} dependencies",
+        "{} transactions (ok {}, fail {}, info {}), {ok_reads} ok reads of {keys} keys, {edges} dependencies",
         txns.len(),
         txns.count(Outcome::Ok),
         txns.count(Outcome::Fail),
         txns.count(Outcome::Info),
-        index.columns.ok_reads,
-        index.columns.keys.len(),
     );
     if told.counts.is_empty() {
         text.push_str("; no anomaly");

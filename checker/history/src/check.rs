@@ -65,17 +65,18 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What is left for lists of so many transactions.
-    fn limits(&self, rows: u64) -> Result<Option<Limits>, Error> {
+    /// What is left besides what must be kept of so many transactions.
+    fn limits(&self, rows: u64, txn_bytes: u64) -> Result<Option<Limits>, Error> {
         let Some(bytes_max) = self.bytes_max else { return Ok(None) };
-        let memory_bytes_max = bytes_max.saturating_sub(rows.saturating_mul(TXN_BYTES)).max(bytes_max / 4);
+        let memory_bytes_max = bytes_max.saturating_sub(rows.saturating_mul(txn_bytes)).max(bytes_max / 4);
         let dir = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         Ok(Some(Limits { memory_bytes_max, spill: Arc::new(FileSpill::create(&dir)?) }))
     }
 }
 
-/// Bytes that are kept of each transaction whatever is put aside, at most about; measured.
-const TXN_BYTES: u64 = 28;
+/// Bytes that are kept of each transaction over lists, and over registers, whatever is put aside, at most about; measured.
+const LIST_TXN_BYTES: u64 = 28;
+const REGISTER_TXN_BYTES: u64 = 50;
 
 /// The checkers that may still turn out to be the right one.
 struct Candidates {
@@ -86,13 +87,16 @@ struct Candidates {
 
 impl Candidates {
     fn new(options: &Options, memory: &Memory, rows: u64) -> Result<Self, Error> {
-        let lists = match (&options.lists, memory.limits(rows)?) {
+        let lists = match (&options.lists, memory.limits(rows, LIST_TXN_BYTES)?) {
             (None, _) => None,
             (_, None) => Some(list_append::Checker::default()),
             (_, Some(limits)) => Some(list_append::Checker::with_limits(limits)),
         };
-        let registers = memory.bytes_max.map_or_else(rw_register::Checker::default, rw_register::Checker::with_memory);
-        let registers = options.registers.is_some().then_some(registers);
+        let registers = match (&options.registers, memory.limits(rows, REGISTER_TXN_BYTES)?) {
+            (None, _) => None,
+            (_, None) => Some(rw_register::Checker::default()),
+            (_, Some(limits)) => Some(rw_register::Checker::with_limits(limits)),
+        };
         Ok(Self { lists, registers, others: options.others })
     }
 
@@ -140,7 +144,7 @@ impl Candidates {
 /// Judges a run, a folder of Parquet files or one file, as transactions over lists or over registers, whichever they
 /// are. Times in explanations count from `origin_ns`, or from the first invocation.
 ///
-/// Lists that do not fit `memory` go to a file; registers that do not fit are not judged, and the answer says so.
+/// What does not fit `memory` goes to a file. Of registers that do not fit, some questions stay open, and the answer says so.
 ///
 /// # Errors
 /// As [`crate::read_history`], and if the device has no room for what does not fit memory.

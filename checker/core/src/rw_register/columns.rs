@@ -10,14 +10,19 @@
 
 mod compact;
 mod numbering;
+pub(crate) mod records;
 
+use super::raw::Raw;
 use super::threads;
 use crate::op::Outcome;
+use crate::spill::Limits;
 use crate::transactions::Txns;
 use crate::transactions::rows::{MopRef, TxnRow};
 use crate::transactions::txns::TxnsBuilder;
 use compact::{Tags, Values};
 use numbering::{Numbered, Numbering};
+use records::Records;
+use std::sync::Arc;
 
 /// A write; else a read.
 pub(crate) const WRITE: u8 = 1;
@@ -32,7 +37,7 @@ pub(crate) const AGAIN: u8 = 8;
 /// one in program order.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    pub(crate) txns: Txns,
+    pub(crate) txns: Arc<Txns>,
     /// The keys, ascending; a key's number is its place.
     pub(crate) keys: Vec<i64>,
     /// Whose each micro-operation is, and which of [`WRITE`], [`NIL`], [`EXTERNAL`] and [`AGAIN`].
@@ -56,6 +61,16 @@ pub(crate) enum Own {
     Internal { txn: u32, mop: u32, expected: Option<i64> },
     /// A read sees what its transaction writes later.
     FutureRead { txn: u32, mop: u32, value: i64 },
+}
+
+impl Own {
+    /// The anomaly that it is.
+    pub(crate) fn into_raw(self) -> Raw {
+        match self {
+            Own::Internal { txn, mop, expected } => Raw::Internal { txn, mop, expected },
+            Own::FutureRead { txn, mop, value } => Raw::FutureRead { txn, mop, value },
+        }
+    }
 }
 
 impl Columns {
@@ -130,6 +145,19 @@ impl Columns {
         self.tags.len()
     }
 
+    /// Numbers the keys, and groups everything by them; so many threads share it.
+    fn group(&mut self, numbering: Numbering, parts: usize) {
+        self.tags.finish();
+        let Numbered { keys, counts } = numbering.finish(&mut self.key, parts);
+        self.keys = keys;
+        let ends = counts.into_iter().scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        });
+        self.key_start = std::iter::once(0).chain(ends).collect();
+        self.of_key = self.grouped(parts);
+    }
+
     /// The micro-operations by key, which `key_start` is known for; so many threads share it.
     fn grouped(&self, parts: usize) -> Vec<u32> {
         let mut of_key = vec![0; self.len()];
@@ -173,12 +201,24 @@ impl Columns {
     }
 }
 
+/// A history of which the micro-operations lie outside of memory.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    pub(crate) txns: Arc<Txns>,
+    pub(crate) records: Records,
+    /// As in [`Columns`].
+    pub(crate) own: Vec<Own>,
+    pub(crate) ok_reads: u64,
+}
+
 /// Takes transactions in, in order of invocation.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     txns: TxnsBuilder,
     columns: Columns,
     numbering: Numbering,
+    /// Micro-operations, once they lie outside of memory.
+    records: Option<Records>,
     /// Places of the micro-operations of a long transaction, by key.
     by_key: Vec<(i64, u32)>,
     /// For each place the previous and the next one of the same key; `u32::MAX`: none.
@@ -195,7 +235,9 @@ impl Intake {
     pub(crate) fn push(&mut self, row: TxnRow, mops: &[MopRef<'_>]) {
         let txn = self.txns.len() as u32;
         self.txns.push(row);
-        self.columns.tags.begin();
+        if self.records.is_none() {
+            self.columns.tags.begin();
+        }
         if Self::has_keys_once(mops) {
             for mop in mops {
                 let kind = match *mop {
@@ -239,6 +281,10 @@ impl Intake {
             MopRef::Read { key, value: Some(value) } => (key, value),
             _ => return,
         };
+        if let Some(records) = &mut self.records {
+            records.push(self.txns.len() as u32 - 1, key, value, kind);
+            return;
+        }
         let columns = &mut self.columns;
         columns.key.push(self.numbering.stand_in(key));
         columns.values.push(value);
@@ -355,24 +401,42 @@ impl Intake {
 
     /// How many micro-operations are kept so far.
     pub(crate) fn len(&self) -> usize {
-        self.columns.len()
+        self.records.as_ref().map_or(self.columns.len(), |records| records.len() as usize)
     }
 
     /// The columns, with everything grouped by key.
     pub(crate) fn finish(self) -> Columns {
         let Self { txns, mut columns, numbering, .. } = self;
-        columns.txns = txns.finish();
-        columns.tags.finish();
+        columns.txns = Arc::new(txns.finish());
         let parts = threads::count(columns.len());
-        let Numbered { keys, counts } = numbering.finish(&mut columns.key, parts);
-        columns.keys = keys;
-        let ends = counts.into_iter().scan(0, |end, count| {
-            *end += count;
-            Some(*end)
-        });
-        columns.key_start = std::iter::once(0).chain(ends).collect();
-        columns.of_key = columns.grouped(parts);
+        columns.group(numbering, parts);
         columns
+    }
+
+    /// What was put aside; without that, nothing is to be had here.
+    pub(crate) fn finish_aside(self) -> Option<Aside> {
+        let Self { txns, columns, records, .. } = self;
+        let (own, ok_reads) = (columns.own, columns.ok_reads);
+        records.map(|records| Aside { txns: Arc::new(txns.finish()), records, own, ok_reads })
+    }
+
+    /// From now on micro-operations lie outside of memory.
+    pub(crate) fn put_aside(&mut self, limits: &Limits) {
+        let mut records = Records::new(limits);
+        let Columns { tags, key, values, own, ok_reads, .. } = std::mem::take(&mut self.columns);
+        let numbering = std::mem::take(&mut self.numbering);
+        for mop in 0..tags.len() {
+            let (kind, txn) = (tags.kind(mop), tags.txn(mop));
+            let value = (kind & NIL == 0).then(|| values.get(mop));
+            records.push(txn, numbering.key(key[mop]), value, kind);
+        }
+        (self.columns.own, self.columns.ok_reads) = (own, ok_reads);
+        self.records = Some(records);
+    }
+
+    /// Whether micro-operations lie outside of memory.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.records.is_some()
     }
 }
 

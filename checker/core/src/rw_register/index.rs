@@ -14,6 +14,7 @@ use super::threads;
 use crate::op::Outcome;
 use crate::transactions::NONE;
 use resolver::Resolver;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -75,10 +76,7 @@ impl Index {
         each: impl Fn(&Self, Key<'_>, &mut P) + Sync,
     ) -> Result<(Self, Visited<P>), Vec<DuplicateWrite>> {
         let mut columns = std::mem::take(taken);
-        found.extend(columns.own.drain(..).map(|own| match own {
-            Own::Internal { txn, mop, expected } => Raw::Internal { txn, mop, expected },
-            Own::FutureRead { txn, mop, value } => Raw::FutureRead { txn, mop, value },
-        }));
+        found.extend(columns.own.drain(..).map(Own::into_raw));
         // Every place is filled below.
         let source: Vec<AtomicU32> = columns.take_keys().into_iter().map(AtomicU32::new).collect();
         let txns = columns.txns.len() as u32;
@@ -92,7 +90,10 @@ impl Index {
             duplicates.extend(part.duplicates);
             for (writer, moment) in part.seen {
                 index.effective[writer as usize] = true;
-                index.columns.txns.note_seen(writer, moment);
+                // Shared by columns that tell the same again: then nothing is news.
+                if index.columns.txns.is_news(writer, moment) {
+                    Arc::make_mut(&mut index.columns.txns).note_seen(writer, moment);
+                }
             }
             visited.parts.push(visit);
             visited.open.extend(part.open);
@@ -123,6 +124,11 @@ impl Index {
     /// Whether a transaction took effect for all that is known.
     pub(crate) fn is_effective(&self, txn: u32) -> bool {
         self.effective[txn as usize]
+    }
+
+    /// Tells of everybody who took effect, also as other columns show it.
+    pub(crate) fn set_effective(&mut self, effective: &[bool]) {
+        self.effective.copy_from_slice(effective);
     }
 
     /// Whether each transaction took effect for all that is known.

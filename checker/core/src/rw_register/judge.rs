@@ -46,6 +46,9 @@ pub(super) struct Judged {
     /// What some order of all versions satisfies, short of the anomalies that were found, and with which order of the
     /// history.
     pub(super) settled: Option<(Need, Order)>,
+    /// Whether that order of the versions is the one that the order of the history asks for, and closes cycles by it: then
+    /// models that do not rely on the order of the history may have another one.
+    pub(super) is_bound: bool,
     /// What is known of the guarantees of processes; nothing where the model does not rely on processes.
     pub(super) sessions: Sessions,
     /// How version orders were found, for the evidence; begins with `; ` unless it is empty.
@@ -134,12 +137,9 @@ pub(super) fn judge(
     judged.tell_open(facts.open_keys, index.columns.keys.len() as u64, order);
     let is_open = facts.open_keys > 0 && need != Need::Nothing;
     // Where something contradicts the model, as many places are stuck; one is enough to look for it.
-    if is_open && witness::schedule(&Steps::of(index, &facts), order, Stuck::Stop).forced == 0 {
-        judged.settled = Some((Need::Serial, order));
-        judged.method.push_str("; a serial order that explains every read is the witness");
-        if order != Order::Data {
-            judged.sessions = Sessions::all();
-        }
+    let may_be_serial = is_open && !facts.has_torn_reads;
+    if may_be_serial && witness::schedule(&Steps::of(index, &facts), order, Stuck::Stop).forced == 0 {
+        judged.take_witness(order);
         return Ok(judged);
     }
     let WeakLevels { broken, told, is_causal } = weak_levels(index, order, places)?;
@@ -256,8 +256,23 @@ impl Basis<'_> {
 }
 
 impl Judged {
+    /// There is a serial order that explains every read, and keeps an order of the history.
+    pub(super) fn take_witness(&mut self, order: Order) {
+        self.settled = Some((Need::Serial, order));
+        self.method.push_str("; a serial order that explains every read is the witness");
+        if order != Order::Data {
+            self.sessions = Sessions::all();
+        }
+    }
+
     /// Takes over what was found among dependencies that are certain. Some readers were told of worse already.
-    fn take(&mut self, cycles: Vec<Cycle>, dependencies: &Dependencies, suspects: &[u32], told: &BTreeSet<u32>) {
+    pub(super) fn take(
+        &mut self,
+        cycles: Vec<Cycle>,
+        dependencies: &Dependencies,
+        suspects: &[u32],
+        told: &BTreeSet<u32>,
+    ) {
         // A prefix violation is a cycle of data alone.
         if cycles.iter().any(|cycle| cycle.kind.level == 0) {
             let breaches = prefix::of_dependencies(dependencies, suspects, |reader| told.contains(&reader));
@@ -267,7 +282,8 @@ impl Judged {
     }
 
     /// Adds cycles that need an order of the history to be cycles, unless those that are known say as much.
-    fn add_implied(&mut self, cycles: Vec<Cycle>, level: u8) {
+    pub(super) fn add_implied(&mut self, cycles: Vec<Cycle>, level: u8) {
+        self.is_bound = !cycles.is_empty();
         let on = |named: &NamedCycle| -> Vec<(u32, Kind)> {
             named.cycle.steps.iter().map(|step| (step.from, named.kind)).collect()
         };
@@ -289,13 +305,13 @@ impl Judged {
 }
 
 /// Edges that need no order implied by the model.
-struct Known<'d> {
+pub(super) struct Known<'d> {
     sorted: [Vec<(u32, u32)>; 3],
     dependencies: &'d Dependencies,
 }
 
 impl<'d> Known<'d> {
-    fn new(dependencies: &'d Dependencies) -> Self {
+    pub(super) fn new(dependencies: &'d Dependencies) -> Self {
         let sorted = [&dependencies.ww, &dependencies.wr, &dependencies.rw].map(|edges| {
             let mut sorted = edges.clone();
             sorted.sort_unstable();
@@ -304,7 +320,7 @@ impl<'d> Known<'d> {
         Self { sorted, dependencies }
     }
 
-    fn has(&self, step: &Step) -> bool {
+    pub(super) fn has(&self, step: &Step) -> bool {
         let edge = (step.from, step.to);
         let in_fan = || {
             self.dependencies

@@ -19,6 +19,8 @@ pub(crate) struct KeyFacts {
     pub(crate) dependencies: Dependencies,
     /// Keys whose version order is not known in full.
     pub(crate) open_keys: u64,
+    /// Whether some transaction saw two versions of a key that others wrote: no serial order explains both reads.
+    pub(crate) has_torn_reads: bool,
     /// For each transaction, the first completion by which something that it wrote had been seen, its own included.
     pub(crate) deadline: Vec<u32>,
 }
@@ -28,10 +30,21 @@ const FAN_FACTOR: usize = 8;
 
 /// Goes through all keys; anomalies go to `found`, in order of key. O(n c log n) where c transactions are concurrent.
 pub(crate) fn examine(index: &Index, sources: &Sources, found: &mut Vec<Raw>) -> KeyFacts {
+    examine_with(index, sources, found, |_, _| {})
+}
+
+/// As [`examine`]; `each` is given every key with its versions and who met them.
+pub(crate) fn examine_with(
+    index: &Index,
+    sources: &Sources,
+    found: &mut Vec<Raw>,
+    mut each: impl FnMut(u32, &KeyOrder),
+) -> KeyFacts {
     let txns = &index.columns.txns;
     let mut facts = KeyFacts {
         dependencies: Dependencies::default(),
         open_keys: 0,
+        has_torn_reads: false,
         deadline: (0..txns.len() as u32).map(|txn| txns.end(txn)).collect(),
     };
     let mut order = KeyOrder::default();
@@ -40,14 +53,18 @@ pub(crate) fn examine(index: &Index, sources: &Sources, found: &mut Vec<Raw>) ->
         order.load(index, key);
         order.arrange(index, key, sources, found);
         for mop in index.columns.of_key(key).iter().map(|mop| *mop as usize) {
-            if index.columns.is_foreign_read(mop)
-                && !index.columns.is_external(mop)
-                && ![0, NONE].contains(&index.version(mop))
-            {
-                let (writer, reader) = (index.columns.txn(index.write_of(mop) as usize), index.columns.txn(mop));
-                facts.dependencies.wr.push((writer, reader));
+            let (is_again, version) =
+                (index.columns.is_foreign_read(mop) && !index.columns.is_external(mop), index.version(mop));
+            if !is_again || version == NONE {
+                continue;
+            }
+            let reader = index.columns.txn(mop);
+            facts.has_torn_reads |= order.read_by(reader) != version;
+            if version != 0 {
+                facts.dependencies.wr.push((index.columns.txn(index.write_of(mop) as usize), reader));
             }
         }
+        each(key, &order);
         facts.open_keys += u64::from(!order.total);
         link(&order, sources, &mut minimal, &mut facts.dependencies);
         for version in 1..order.len() as u32 {

@@ -112,6 +112,12 @@ impl KeyOrder {
         &self.readers[self.reader_start[version] as usize..self.reader_start[version + 1] as usize]
     }
 
+    /// The version that a transaction read first; `NONE` if none.
+    pub(crate) fn read_by(&self, txn: u32) -> u32 {
+        let place = self.touches.binary_search_by_key(&txn, |touch| touch.txn);
+        place.map_or(NONE, |place| self.touches[place].read)
+    }
+
     /// By when a version had certainly been written.
     pub(crate) fn seen_by(&self, version: u32) -> u32 {
         self.lo[version as usize].0

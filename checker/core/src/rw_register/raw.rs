@@ -40,6 +40,21 @@ pub(crate) struct Reason {
 }
 
 impl Raw {
+    /// The keys that it is about, ascending; none where a transaction says all by itself.
+    pub(crate) fn keys(&self) -> &[i64] {
+        match self {
+            Raw::G1a { key, .. }
+            | Raw::G1b { key, .. }
+            | Raw::Garbage { key, .. }
+            | Raw::DirtyUpdate { key, .. }
+            | Raw::LostUpdate { key, .. }
+            | Raw::CyclicVersions { key, .. }
+            | Raw::Session { key, .. } => std::slice::from_ref(key),
+            Raw::NoOrder { keys, .. } => keys,
+            Raw::Internal { .. } | Raw::FutureRead { .. } => &[],
+        }
+    }
+
     /// The anomaly's name.
     pub(crate) fn name(&self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ mod explanations;
 mod forward;
 mod kinds;
 mod oracle;
+mod outside;
 mod planted;
 mod sessions;
 mod weak;

@@ -16,6 +16,7 @@
 
 mod proof;
 mod repair;
+pub(crate) mod shelf;
 pub(crate) mod steps;
 
 use super::index::NEVER;

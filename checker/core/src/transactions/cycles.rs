@@ -109,6 +109,17 @@ pub(crate) struct Cycle {
     pub(crate) steps: Vec<Step>,
 }
 
+impl Cycle {
+    /// What findings of one kind are told by: short ones first, then by the first transaction; different for different
+    /// cycles, so that it does not matter which was found first.
+    pub(crate) fn rank(&self) -> (usize, Vec<(u32, u8)>) {
+        let mut steps: Vec<(u32, u8)> = self.steps.iter().map(|step| (step.from, step.label)).collect();
+        let first = (0..steps.len()).min_by_key(|place| steps[*place]).unwrap_or(0);
+        steps.rotate_left(first);
+        (steps.len(), steps)
+    }
+}
+
 /// Labels of the steps that a level allows.
 fn labels(level: u8, data: u8) -> u8 {
     data | [0, PROCESS, REALTIME][level as usize]

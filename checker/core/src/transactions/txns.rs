@@ -121,6 +121,11 @@ impl Txns {
         *slot = (*slot).min(moment);
     }
 
+    /// Whether [`Txns::note_seen`] would say anything new.
+    pub(crate) fn is_news(&self, txn: u32, moment: u32) -> bool {
+        moment < self.times[txn as usize].moment
+    }
+
     /// Its `op_id` in the history.
     pub(crate) fn op_id(&self, txn: u32) -> u64 {
         match &self.op_ids {

@@ -37,6 +37,14 @@ impl Numbering {
         SMALL as u32 + place
     }
 
+    /// The key that a stand-in stands for.
+    pub(super) fn key(&self, stand_in: u32) -> i64 {
+        match stand_in.checked_sub(SMALL as u32) {
+            Some(place) => self.others[place as usize],
+            None => i64::from(stand_in),
+        }
+    }
+
     /// Puts numbers where stand-ins are. So many threads share it. O(n), and O(k log k) in keys that are not small.
     pub(super) fn finish(self, column: &mut [u32], threads: usize) -> Numbered {
         let piece = column.len().div_ceil(threads).max(1);

@@ -27,7 +27,7 @@ fn both(history: &History, model: &str) -> (Option<Judged>, Judged, Vec<Raw>) {
     let (mut index, begun) = Index::resolve(&mut intake.finish(), &mut found, survey).unwrap();
     let (known, options) = (Known::of(history), options(model));
     let order = known_order(&known, options.model);
-    let sources = sources_of(&known, &index, &options, order);
+    let sources = sources_of(&known, &index.columns.txns, &options, order);
     let weak = is_weak(options.model, order);
     let at_once = if weak { at_once(&index, &sources, order, &found, begun) } else { Err(None) };
     let (quick, places) = at_once.map_or_else(|places| (None, places), |judged| (Some(judged), None));

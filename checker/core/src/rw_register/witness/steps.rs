@@ -6,7 +6,10 @@
 
 use super::super::index::{Index, NEVER};
 use super::super::keys::KeyFacts;
+use super::shelf::{Collected, PAGE_TXNS, Shelf};
+use crate::spill::SpillError;
 use crate::transactions::{NONE, Txns};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -22,11 +25,11 @@ pub(crate) struct Access {
 const WRITE: u32 = 1 << 31;
 
 impl Access {
-    fn read(key: u32, source: u32) -> Self {
+    pub(super) fn read(key: u32, source: u32) -> Self {
         Self { key, other: source }
     }
 
-    fn write(key: u32, number: u32) -> Self {
+    pub(super) fn write(key: u32, number: u32) -> Self {
         Self { key: key | WRITE, other: number }
     }
 
@@ -38,6 +41,12 @@ impl Access {
         self.key & WRITE != 0
     }
 
+    /// The number of a write among those of its page.
+    pub(super) fn number(self) -> u32 {
+        debug_assert!(self.is_write());
+        self.other
+    }
+
     /// Who wrote what a read saw; [`NEVER`] if nobody had.
     pub(crate) fn source(self) -> u32 {
         debug_assert!(!self.is_write());
@@ -47,15 +56,15 @@ impl Access {
 
 /// Lists of numbers, one after the other.
 #[derive(Debug, Default)]
-struct Lists {
+pub(super) struct Lists {
     /// List `n`: `items[start[n]..start[n + 1]]`.
-    start: Vec<u32>,
-    items: Vec<u32>,
+    pub(super) start: Vec<u32>,
+    pub(super) items: Vec<u32>,
 }
 
 impl Lists {
     /// From pairs of list and item, which come in the order of the items of each list.
-    fn of(count: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
+    pub(super) fn of(count: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         let mut start = vec![0_u32; count + 1];
         pairs.clone().for_each(|(list, _)| start[list as usize + 1] += 1);
         for list in 0..count {
@@ -83,17 +92,17 @@ impl Lists {
 /// Some transactions that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    first: u32,
+    pub(super) first: u32,
     /// Accesses of transaction `first + n`: `accesses[start[n]..start[n + 1]]`.
-    start: Vec<u32>,
-    accesses: Vec<Access>,
+    pub(super) start: Vec<u32>,
+    pub(super) accesses: Vec<Access>,
     /// Who reads each version that is written here, by the number of the write; ascending.
-    readers: Lists,
+    pub(super) readers: Lists,
     /// Who must come after each transaction, and who before it, by known version orders.
-    after: Lists,
-    before: Lists,
+    pub(super) after: Lists,
+    pub(super) before: Lists,
     /// Who reads initial versions, as (key, reader), ascending: of the keys that have their home here.
-    initial: Vec<(u32, u32)>,
+    pub(super) initial: Vec<(u32, u32)>,
 }
 
 impl Page {
@@ -120,7 +129,7 @@ impl Page {
 
     /// Who reads what a write of this page wrote.
     pub(crate) fn readers(&self, write: Access) -> &[u32] {
-        self.readers.get(write.other as usize)
+        self.readers.get(write.number() as usize)
     }
 }
 
@@ -136,7 +145,15 @@ pub(crate) struct Steps<'i> {
     pub(crate) before: Vec<u32>,
     /// How many read the initial version of each key.
     pub(crate) initial: Vec<u32>,
-    page: Rc<Page>,
+    pages: Pages,
+}
+
+/// Where pages are.
+#[derive(Debug)]
+enum Pages {
+    /// All transactions in one.
+    One(Rc<Page>),
+    Outside(RefCell<Shelf>),
 }
 
 impl<'i> Steps<'i> {
@@ -181,7 +198,7 @@ impl<'i> Steps<'i> {
         page.before = Lists::of(txns, ww.iter().map(|(from, to)| (*to, *from)));
         let before = (0..txns).map(|txn| page.before.range(txn).len() as u32).collect();
         let (txns, effective, deadline) = (&columns.txns, index.effective(), &facts.deadline[..]);
-        Self { txns, effective, deadline, before, initial, page: Rc::new(page) }
+        Self { txns, effective, deadline, before, initial, pages: Pages::One(Rc::new(page)) }
     }
 
     /// Whether a transaction took effect for all that is known.
@@ -189,15 +206,48 @@ impl<'i> Steps<'i> {
         self.effective[txn as usize]
     }
 
+    /// From what lies outside of memory.
+    pub(crate) fn outside(
+        collected: Collected,
+        txns: &'i Txns,
+        effective: &'i [bool],
+        deadline: &'i [u32],
+        pages_max: usize,
+    ) -> Self {
+        let Collected { mut entries, before, initial, home } = collected;
+        entries.put_aside();
+        let count = txns.len() as u32;
+        let shelf = Shelf { entries, home, count, pages: Vec::new(), pages_max, uses: 0, failed: None };
+        Self { txns, effective, deadline, before, initial, pages: Pages::Outside(RefCell::new(shelf)) }
+    }
+
     /// The page of a transaction.
-    pub(crate) fn page(&self, _txn: u32) -> Rc<Page> {
-        Rc::clone(&self.page)
+    pub(crate) fn page(&self, txn: u32) -> Rc<Page> {
+        match &self.pages {
+            Pages::One(page) => Rc::clone(page),
+            Pages::Outside(shelf) => shelf.borrow_mut().page(txn / PAGE_TXNS),
+        }
     }
 
     /// Who reads the initial version of a key, ascending.
     pub(crate) fn readers_of_initial(&self, key: usize) -> Vec<u32> {
-        let all = &self.page.initial;
-        let first = all.partition_point(|(of, _)| (*of as usize) < key);
-        all[first..].iter().take_while(|(of, _)| *of as usize == key).map(|(_, reader)| *reader).collect()
+        let home = match &self.pages {
+            Pages::One(_) => 0,
+            Pages::Outside(shelf) => shelf.borrow().home[key],
+        };
+        let page = self.page(home);
+        let first = page.initial.partition_point(|(of, _)| (*of as usize) < key);
+        page.initial[first..].iter().take_while(|(of, _)| *of as usize == key).map(|(_, reader)| *reader).collect()
+    }
+
+    /// Whether all pages could be had.
+    ///
+    /// # Errors
+    /// Why one could not: then nothing that was done with them means anything.
+    pub(crate) fn check(&self) -> Result<(), SpillError> {
+        match &self.pages {
+            Pages::Outside(shelf) => shelf.borrow().failed.clone().map_or(Ok(()), Err),
+            Pages::One(_) => Ok(()),
+        }
     }
 }
