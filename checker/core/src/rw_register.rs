@@ -267,9 +267,9 @@ impl Checker {
         let ops_checked = self.arrivals.ops;
         let Some(aside) = self.intake.finish_aside() else { unreachable!("micro-operations lie outside of memory") };
         let mut raw: Vec<Raw> = Vec::new();
-        let outside = match Outside::new(aside, limits, &mut raw)? {
-            Ok(outside) => outside,
-            Err((txns, cases)) => {
+        let outside = match Outside::resolve(aside, limits, &mut raw)? {
+            outside::Resolved::Each(outside) => outside,
+            outside::Resolved::Duplicates(txns, cases) => {
                 let reason = duplicate_writes(&txns, &cases);
                 return Ok(CheckResult::unknown(NAME, options.model.name(), reason).told_with(&known.names));
             }

@@ -425,10 +425,10 @@ impl Intake {
         let mut records = Records::new(limits);
         let Columns { tags, key, values, own, ok_reads, .. } = std::mem::take(&mut self.columns);
         let numbering = std::mem::take(&mut self.numbering);
-        for mop in 0..tags.len() {
+        for (mop, key) in key.into_iter().enumerate() {
             let (kind, txn) = (tags.kind(mop), tags.txn(mop));
             let value = (kind & NIL == 0).then(|| values.get(mop));
-            records.push(txn, numbering.key(key[mop]), value, kind);
+            records.push(txn, numbering.key(key), value, kind);
         }
         (self.columns.own, self.columns.ok_reads) = (own, ok_reads);
         self.records = Some(records);

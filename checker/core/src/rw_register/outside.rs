@@ -48,7 +48,14 @@ pub(super) struct Outside {
     pub(super) keys: u64,
 }
 
-/// What came of it.
+/// What came of resolving every read.
+pub(super) enum Resolved {
+    Each(Box<Outside>),
+    /// Values that a key was given twice.
+    Duplicates(Arc<Txns>, Vec<DuplicateWrite>),
+}
+
+/// What came of judging it.
 pub(super) struct Found {
     pub(super) raw: Vec<Raw>,
     pub(super) judged: Judged,
@@ -60,12 +67,8 @@ impl Outside {
     /// Resolves every read, to learn who took effect. What keys show by that goes to `found`.
     ///
     /// # Errors
-    /// Values that a key was given twice, with the transactions; or that something cannot be had back.
-    pub(super) fn new(
-        mut aside: Aside,
-        limits: Limits,
-        found: &mut Vec<Raw>,
-    ) -> Result<Result<Self, (Arc<Txns>, Vec<DuplicateWrite>)>, SpillError> {
+    /// If something cannot be had back.
+    pub(super) fn resolve(mut aside: Aside, limits: Limits, found: &mut Vec<Raw>) -> Result<Resolved, SpillError> {
         aside.records.put_aside();
         let groups = aside.records.groups(limits.memory_bytes_max / 2 / BYTES_PER_MOP);
         let mut effective = vec![false; aside.txns.len()];
@@ -86,9 +89,9 @@ impl Outside {
             aside.txns = columns.txns;
         }
         if !duplicates.is_empty() {
-            return Ok(Err((aside.txns, duplicates)));
+            return Ok(Resolved::Duplicates(aside.txns, duplicates));
         }
-        Ok(Ok(Self { aside, limits, groups, effective, keys }))
+        Ok(Resolved::Each(Box::new(Self { aside, limits, groups, effective, keys })))
     }
 
     /// The transactions.

@@ -153,7 +153,7 @@ pub(crate) struct Steps<'i> {
 enum Pages {
     /// All transactions in one.
     One(Rc<Page>),
-    Outside(RefCell<Shelf>),
+    Outside(Box<RefCell<Shelf>>),
 }
 
 impl<'i> Steps<'i> {
@@ -218,7 +218,7 @@ impl<'i> Steps<'i> {
         entries.put_aside();
         let count = txns.len() as u32;
         let shelf = Shelf { entries, home, count, pages: Vec::new(), pages_max, uses: 0, failed: None };
-        Self { txns, effective, deadline, before, initial, pages: Pages::Outside(RefCell::new(shelf)) }
+        Self { txns, effective, deadline, before, initial, pages: Pages::Outside(Box::new(RefCell::new(shelf))) }
     }
 
     /// The page of a transaction.
