@@ -11,9 +11,13 @@ mod sessions;
 mod weak;
 
 use super::*;
-use crate::op::{Call, Mop};
+use crate::finding::LevelVerdict;
+use crate::op::{Call, Mop, Outcome};
 use crate::script::{operation, operation_of};
 use crate::synthetic::Dice;
+use crate::transactions::words;
+use crate::verdict::{Validity, Verdict};
+use std::collections::BTreeSet;
 
 /// A history from lines such as `p0 1..4 ok w5=1 r6=2 r7=nil`: process, invocation and completion in the order of events,
 /// outcome, and micro-operations: `w` writes, `r` reads (`?`: unknown). A missing completion is written `1..`.
