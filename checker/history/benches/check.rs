@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p fissure-history --bench check`. One row for each size of `FISSURE_BENCH_TXNS` (numbers with commas
 //! between them; 10 000, 100 000 and 1 000 000 by default) and each shape of `FISSURE_BENCH_SHAPES` (`list-append` and
-//! `rw-register` by default; `read-committed`, `read-atomic` and `causal` are registers of a store at that level, and with
+//! `rw-register` by default; `read-committed`, `read-atomic`, `causal`, `prefix`, `parallel` and `snapshot` are registers of a store at that level, and with
 //! `healthy-` before it of a strictly serializable store that is asked for that level): 10 clients, 1 to 4
 //! micro-operations, strictly serializable where the shape does not say otherwise. With `uniform-` before it 20 clients do
 //! 10 micro-operations in each transaction, on half as many keys as there are transactions, chosen evenly: what AWDIT was
@@ -34,7 +34,7 @@ struct Shape {
     is_uniform: bool,
 }
 
-const SHAPES: [Shape; 11] = {
+const SHAPES: [Shape; 14] = {
     const fn shape(name: &'static str, workload: Workload, level: Level, model: &'static str) -> Shape {
         Shape { name, workload, level, model, is_uniform: false }
     }
@@ -47,6 +47,9 @@ const SHAPES: [Shape; 11] = {
         shape("read-committed", Workload::RwRegister, Level::ReadCommitted, "read-committed"),
         shape("read-atomic", Workload::RwRegister, Level::ReadAtomic, "read-atomic"),
         shape("causal", Workload::RwRegister, Level::Causal, "causal-cerone"),
+        shape("prefix", Workload::RwRegister, Level::Prefix, "prefix"),
+        shape("parallel", Workload::RwRegister, Level::ParallelSnapshotIsolation, "parallel-snapshot-isolation"),
+        shape("snapshot", Workload::RwRegister, Level::SnapshotIsolation, "snapshot-isolation"),
         shape("healthy-committed", Workload::RwRegister, Level::StrictSerializable, "read-committed"),
         shape("healthy-atomic", Workload::RwRegister, Level::StrictSerializable, "read-atomic"),
         shape("healthy-causal", Workload::RwRegister, Level::StrictSerializable, "causal"),

@@ -20,6 +20,10 @@ const WINDOW: usize = 512;
 /// Attempts at one place, at most.
 const ATTEMPTS_MAX: u32 = 128;
 
+/// Steps by force after which half as many attempts are made at a place, and attempts in any case.
+const FORCED_PATIENCE: u64 = 8;
+const ATTEMPTS_MIN: u32 = 4;
+
 /// The same where only a witness is wanted: then there is one such place.
 const THOROUGH_ATTEMPTS_MAX: u32 = 1024;
 
@@ -94,7 +98,11 @@ impl Run<'_> {
             (self.repair.furthest, self.repair.attempts, self.repair.salt) = (self.executed, 0, 0);
         }
         self.repair.attempts += 1;
-        let attempts_max = if self.repair.is_thorough { THOROUGH_ATTEMPTS_MAX } else { ATTEMPTS_MAX };
+        let attempts_max = match self.repair.is_thorough {
+            true => THOROUGH_ATTEMPTS_MAX,
+            // Where no serial order exists at many places, less is tried at each: what is wanted is a guess.
+            false => (ATTEMPTS_MAX >> (self.forced / FORCED_PATIENCE).min(31)).max(ATTEMPTS_MIN),
+        };
         if self.repair.attempts > attempts_max {
             return false;
         }
