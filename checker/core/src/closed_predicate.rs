@@ -103,7 +103,7 @@ fn mops(op: &Operation) -> &[Mop] {
 /// Every anomaly is reported, also those that the model allows, and every level of isolation gets its own answer.
 /// `unknown` answers carry one of: `NOTHING_CHECKED`, `TOO_LARGE`, `WRONG_WORKLOAD` (other micro-operations than insert,
 /// write, delete, read and read by predicate), `UNKNOWN_PREDICATE`, `DUPLICATE_WRITES`, `NO_OK_READS`,
-/// `MODEL_NOT_DECIDABLE` and `NO_REAL_TIME_ORDER` (see [`levels::verdict`]).
+/// `NO_REAL_TIME_ORDER` (see [`levels::verdict`]).
 ///
 /// Time: reads by predicate times objects, and near linear besides.
 #[must_use]

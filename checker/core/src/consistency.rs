@@ -4,8 +4,7 @@
 //! anomalies it proscribes directly; and, for every anomaly, the anomalies it implies. A model proscribes whatever
 //! implies something that it, or a model it implies, proscribes directly.
 //!
-//! Some models (such as [`Model::LINEARIZABLE`]) can be ruled out by anomalies, but no absence of anomalies confirms
-//! them: [`Model::is_decidable`] says so. They hold where a stronger model does.
+//! Some models (such as [`Model::LINEARIZABLE`]) are others of the lattice by another definition: [`Model::same_as`] says so.
 
 pub mod levels;
 mod tables;
@@ -152,11 +151,10 @@ impl Model {
         number_of(anomaly).is_some_and(|number| CLOSURES.proscribed[self.0 as usize] >> number & 1 == 1)
     }
 
-    /// Whether a history in which none of its anomalies was found satisfies the model, short of its approximation.
-    /// Where not, only a stronger model that holds can confirm it.
+    /// A model that this one is the same as for all that a history shows, if it is defined in other terms.
     #[must_use]
-    pub fn is_decidable(self) -> bool {
-        self.row().decided
+    pub fn same_as(self) -> Option<Model> {
+        self.row().same_as.map(Model::at)
     }
 
     /// The strongest order between transactions that this model relies on.
@@ -203,11 +201,13 @@ pub fn implied_anomalies(anomaly: &str) -> BTreeSet<&'static str> {
 pub fn boundary<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     let found = anomalies.into_iter().filter_map(number_of).fold(0_u128, |bits, number| bits | 1 << number);
     let ruled_out = |model: &Model| CLOSURES.proscribed[model.0 as usize] & found != 0;
-    let impossible = Model::all().filter(ruled_out).fold(0_u128, |bits, model| bits | 1 << model.0);
+    // What is another model by another definition draws no border of its own.
+    let of_its_own = |model: &Model| model.same_as().is_none();
+    let impossible = Model::all().filter(ruled_out).filter(of_its_own).fold(0_u128, |bits, model| bits | 1 << model.0);
     let (mut not, mut also_not) = (BTreeSet::new(), BTreeSet::new());
     for model in Model::all().filter(ruled_out) {
         let weaker = CLOSURES.models[model.0 as usize] & !(1 << model.0);
-        let border = if weaker & impossible == 0 { &mut not } else { &mut also_not };
+        let border = if weaker & impossible == 0 && of_its_own(&model) { &mut not } else { &mut also_not };
         border.insert(model.friendly());
     }
     (not, also_not)
@@ -238,7 +238,10 @@ static CLOSURES: LazyLock<Closures> = LazyLock::new(|| {
             .filter(|number| anomalies[*number] & direct != 0)
             .fold(0, |bits, number| bits | 1 << number)
     };
-    let proscribed = models.iter().map(proscribes).collect();
+    let mut proscribed: Vec<u128> = models.iter().map(proscribes).collect();
+    for (number, same) in MODELS.iter().enumerate().filter_map(|(number, row)| Some((number, row.same_as?))) {
+        proscribed[number] |= proscribed[Model::at(same).0 as usize];
+    }
     Closures { anomalies, models, proscribed }
 });
 

@@ -68,7 +68,7 @@ impl Default for Options {
 /// knows them. `unknown` answers carry one of:
 /// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of appends and list reads),
 /// `DUPLICATE_APPENDS` (one value appended to one key twice), `NO_OK_READS` (nothing was observed),
-/// `MODEL_NOT_DECIDABLE` and `NO_REAL_TIME_ORDER` (see [`levels::verdict`]), `TOO_LARGE`.
+/// `NO_REAL_TIME_ORDER` (see [`levels::verdict`]), `TOO_LARGE`.
 ///
 /// Time and memory are close to linear in the history. [`Checker`] does the same without a history in memory.
 #[must_use]

@@ -105,7 +105,7 @@ impl Default for Options {
 /// `invalid`. Process and real-time order count as far as the model relies on them. `unknown` answers carry one of:
 /// `NOTHING_CHECKED` (no operation), `WRONG_WORKLOAD` (other calls than transactions of reads and writes),
 /// `DUPLICATE_WRITES` (one value written to one key twice), `NO_OK_READS` (nothing was observed), `MODEL_NOT_DECIDABLE`
-/// (no anomaly of transactions speaks about the model), `NO_REAL_TIME_ORDER` (the model or an assumption is about real
+/// (the parts of `PRAM` hold one by one, and perhaps not together), `NO_REAL_TIME_ORDER` (the model or an assumption is about real
 /// time, and the history knows only the order within processes), `BUDGET_SPENT` (the solver gave up),
 /// `VERSION_ORDER_UNKNOWN` (some order of the writes may satisfy the model, and no method here finds it), `TOO_LARGE`.
 ///

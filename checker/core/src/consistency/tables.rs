@@ -16,8 +16,8 @@ pub(super) struct ModelRow {
     pub(super) proscribes: &'static [&'static str],
     /// What a pass leaves open.
     pub(super) approximation: Option<&'static str>,
-    /// Whether a history in which no anomaly speaks against the model satisfies it, short of the approximation.
-    pub(super) decided: bool,
+    /// A model (by canonical name) that is the same here by another definition: the same anomalies rule both out.
+    pub(super) same_as: Option<&'static str>,
 }
 
 /// One anomaly.
@@ -34,16 +34,16 @@ const fn model(
     implies: &'static [&'static str],
     proscribes: &'static [&'static str],
 ) -> ModelRow {
-    ModelRow { canonical, name, friendly: name, aliases: &[], implies, proscribes, approximation: None, decided: true }
+    ModelRow { canonical, name, friendly: name, aliases: &[], implies, proscribes, approximation: None, same_as: None }
 }
 
 const fn approximate(row: ModelRow, approximation: &'static str) -> ModelRow {
     ModelRow { approximation: Some(approximation), ..row }
 }
 
-/// A model that anomalies can rule out, and only a stronger model can confirm.
-const fn undecided(row: ModelRow) -> ModelRow {
-    ModelRow { decided: false, ..row }
+/// A model that is another one here by another definition.
+const fn same(row: ModelRow, as_model: &'static str) -> ModelRow {
+    ModelRow { same_as: Some(as_model), ..row }
 }
 
 const AS_READ_COMMITTED: &str =
@@ -135,10 +135,10 @@ pub(super) static MODELS: &[ModelRow] = &[
     model("strong-session-PL-1", "strong-session-read-uncommitted", &["PL-1"], &["G0-process"]),
     // A value that nobody wrote is no version of the object: no model of the lattice lets it be read.
     model("PL-1", "read-uncommitted", &[], &["G0", "duplicate-elements", "cyclic-versions", "garbage-read"]),
-    // Here an operation is a transaction, so that these contain what atomic transactions promise. What is causal is both
-    // the order in processes and who read from whom.
-    undecided(model("linearizable", "linearizable", &["sequential"], &[])),
-    undecided(model("sequential", "sequential", &["causal"], &[])),
+    // Here an operation is a transaction, so that the first two are serializability with an order of the history, and what is
+    // causal is both the order in processes and who read from whom.
+    same(model("linearizable", "linearizable", &["sequential"], &[]), "PL-SS"),
+    same(model("sequential", "sequential", &["causal"], &[]), "strong-session-PL-3"),
     model(
         "causal",
         "causal",
@@ -153,9 +153,11 @@ pub(super) static MODELS: &[ModelRow] = &[
     model("monotonic-writes", "monotonic-writes", &[], &["monotonic-writes-violation"]),
     model("read-your-writes", "read-your-writes", &[], &["read-your-writes-violation"]),
     model("writes-follow-reads", "writes-follow-reads", &[], &["writes-follow-reads-violation"]),
-    undecided(model("view-serializable", "view-serializable", &[], &[])),
-    undecided(model("session-serializable", "session-serializable", &["1SR"], &[])),
-    undecided(model("1SR", "1SR", &[], &[])),
+    // Whatever serial order explains all reads is an order of the versions, too, and versions are put in any order that what
+    // was read allows: so nothing tells these from conflict serializability.
+    same(model("view-serializable", "view-serializable", &[], &[]), "PL-3"),
+    same(model("session-serializable", "session-serializable", &["1SR"], &[]), "strong-session-PL-3"),
+    same(model("1SR", "1SR", &[], &[]), "PL-3"),
 ];
 
 const fn anomaly(name: &'static str, implies: &'static [&'static str]) -> AnomalyRow {

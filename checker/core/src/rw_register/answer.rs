@@ -216,7 +216,7 @@ fn verdict(
     }
     let invalid = verdict.validity == Validity::Invalid;
     let is_open = Sessions::decides(model.name()) && !sessions.held.contains(model.name());
-    if !model.is_decidable() || (is_open && !invalid) {
+    if is_open && !invalid {
         let text = format!("what rules out {model} is not found for certain among registers: choose another model");
         verdict = verdict.merge(Verdict::unknown(Reason::new("MODEL_NOT_DECIDABLE", text)));
     }

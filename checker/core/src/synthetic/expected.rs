@@ -110,7 +110,7 @@ fn models(spec: &Spec, finds: &BTreeSet<&'static str>) -> (Vec<String>, Vec<Stri
     let broken = |model: &Model| finds.iter().any(|name| model.proscribes(name));
     let kept = Model::parse(spec.level.name()).map(Model::implied).unwrap_or_default();
     let in_part = |model: &Model| model.approximation().is_some() || KNOWN_IN_PART.contains(&model.name());
-    let holds = |model: &&Model| model.is_decidable() && !broken(model) && (finds.is_empty() || !in_part(model));
+    let holds = |model: &&Model| !broken(model) && (finds.is_empty() || !in_part(model));
     let valid = kept.iter().filter(holds).map(|model| model.name().to_owned());
     let invalid = Model::all().filter(broken).map(|model| model.name().to_owned());
     (valid.collect(), invalid.collect())

@@ -143,8 +143,8 @@ fn what_is_expected_is_written_as_json() {
         {
           "spec": "list-append serializable ops 200 seed 0",
           "workload": "list-append",
-          "valid": ["serializable", "snapshot-isolation", "repeatable-read", "consistent-view", "read-committed", "read-uncommitted"],
-          "invalid": ["strict-serializable", "strong-snapshot-isolation"],
+          "valid": ["serializable", "snapshot-isolation", "repeatable-read", "consistent-view", "read-committed", "read-uncommitted", "view-serializable"],
+          "invalid": ["strict-serializable", "strong-snapshot-isolation", "linearizable"],
           "anomalies": ["G-single-item-realtime"],
           "may_also": [],
           "exact": false,
