@@ -53,9 +53,10 @@ pub(crate) fn examine_with(
         order.load(index, key);
         order.arrange(index, key, sources, found);
         for mop in index.columns.of_key(key).iter().map(|mop| *mop as usize) {
-            let (is_again, version) =
-                (index.columns.is_foreign_read(mop) && !index.columns.is_external(mop), index.version(mop));
-            if !is_again || version == NONE {
+            // Further reads of the key, also such that do not see what their own transaction wrote before.
+            let (is_further, version) =
+                (!index.columns.is_write(mop) && !index.columns.is_external(mop), index.version(mop));
+            if !is_further || version == NONE {
                 continue;
             }
             let reader = index.columns.txn(mop);

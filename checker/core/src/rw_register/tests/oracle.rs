@@ -48,7 +48,7 @@ pub(super) enum Assume {
 struct Txn {
     reads: BTreeMap<i64, Option<i64>>,
     writes: BTreeMap<i64, i64>,
-    /// Further reads of what others wrote.
+    /// Further reads.
     again: Vec<(i64, i64)>,
 }
 
@@ -100,11 +100,8 @@ impl<'h> Judge<'h> {
                                 Some(_) => judge.broken |= !state.contains_key(key),
                             }
                         }
-                        if let Some(value) = value
-                            && state.contains_key(key)
-                            && !txn.writes.contains_key(key)
-                        {
-                            txn.again.push((*key, *value));
+                        if let Some(value) = value.filter(|_| state.contains_key(key)) {
+                            txn.again.push((*key, value));
                         }
                         match state.insert(*key, *value) {
                             Some(expected) => judge.internal |= expected != *value,
