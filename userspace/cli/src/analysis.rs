@@ -127,7 +127,12 @@ pub(crate) fn judged_from_columns(
     let judge = || fissure_history::check::transactions(path, None, &options, memory);
     // A checker that panics is asked again, with the whole history, where a panic is a doubt.
     let Ok(checked) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) else { return Ok(None) };
-    Ok(match checked.map_err(Failure::usage)? {
+    let failed = |error: fissure_history::Error| match error {
+        // No mistake of the caller: the device is full, or fails.
+        fissure_history::Error::Spill { .. } => Failure::cannot_run(error),
+        other => Failure::usage(other),
+    };
+    Ok(match checked.map_err(failed)? {
         Checked::Judged(result) => Some(vec![judging.with_anomalies(*result)]),
         Checked::Other => None,
     })

@@ -8,7 +8,7 @@ use crate::exit::Failure;
 use crate::transaction_order::TransactionOrder;
 use fissure_checker::consistency::{Model, implied_anomalies};
 use fissure_checker::{
-    Call, CheckResult, History, Mop, Operation, Reason, Validity, closed_predicate, linearizable, list_append,
+    Call, CheckResult, History, Mop, Operation, Reason, Validity, Verdict, closed_predicate, linearizable, list_append,
     rw_register,
 };
 use fissure_history::check;
@@ -89,10 +89,15 @@ impl Judging {
         };
         let expected = |workload: &WorkloadName| self.expected.contains(workload.name()) && self.workload.is_none();
         let mut results = Vec::new();
+        let missing = history.ops().iter().filter(|op| is_text_txn(&op.call)).count();
         for workload in WorkloadName::ALL {
             let part = parts.of.iter().find(|(known, _)| *known == workload).map(|(_, part)| part);
             match part {
-                Some(part) => results.push(self.check(workload, part, order.as_deref())),
+                Some(part) => {
+                    let result = self.check(workload, part, order.as_deref());
+                    let is_whole = missing == 0 || workload == WorkloadName::Register;
+                    results.push(if is_whole { result } else { without_some(result, missing) });
+                }
                 None if expected(&workload) => results.push(self.check(workload, &History::default(), None)),
                 None => {}
             }
@@ -214,6 +219,28 @@ fn guarded(checker: &str, model: &str, check: impl FnOnce() -> CheckResult) -> C
             .unwrap_or_else(|| "it ended without a word".to_owned());
         CheckResult::unknown(checker, model, Reason::new("CHECKER_FAILED", format!("the checker failed: {text}")))
     })
+}
+
+/// Whether an operation is a transaction that is kept as text, since some of what it does is not understood.
+fn is_text_txn(call: &Call) -> bool {
+    !matches!(call, Call::Txn(_)) && call.f() == "txn"
+}
+
+/// What may be said of transactions among which some are missing: these may have written what others read, or have come
+/// between, so that nothing that was found is certain, and no absence of it either.
+fn without_some(mut result: CheckResult, missing: usize) -> CheckResult {
+    let text = format!(
+        "{missing} transactions are not understood and may have written what others read: what is told of the others is \
+         no more than a hint; mend these transactions, or leave what they do not need out of them"
+    );
+    for level in &mut result.levels {
+        (level.validity, level.witness) = (Validity::Unknown, None);
+        level.assumed = vec!["some transactions are not understood".to_owned()];
+    }
+    result.not.clear();
+    result.also_not.clear();
+    result.verdict = Verdict::unknown(Reason::new("TRANSACTIONS_MISSING", text));
+    result
 }
 
 /// A history taken apart by what can judge it.
@@ -367,6 +394,19 @@ mod tests {
             }));
         }
         History::new(ops).unwrap()
+    }
+
+    #[test]
+    fn transactions_that_are_not_understood_leave_no_certainty_about_the_others() {
+        // The second one writes nothing at all, and the read after it finds that.
+        let lost = [":f :txn, :value [[:w 8 1]]", ":f :txn, :value [[:w 8 nil]]", ":f :txn, :value [[:r 8 nil]]"];
+        let results = Judging::default().judge(&history(&lost)).unwrap_or_else(|failure| panic!("{}", failure.error));
+        let registers = results.iter().find(|result| result.checker == "rw-register").unwrap();
+        assert_eq!(registers.verdict.validity, Validity::Unknown);
+        assert_eq!(registers.verdict.reasons[0].code, "TRANSACTIONS_MISSING");
+        assert!(registers.levels.iter().all(|level| level.validity == Validity::Unknown) && registers.not.is_empty());
+        let whole = Judging::default().judge(&history(&[lost[0], lost[2]])).unwrap_or_else(|_| panic!("judged"));
+        assert!(whole[0].is_invalid());
     }
 
     #[test]
