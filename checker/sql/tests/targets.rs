@@ -353,7 +353,23 @@ fn histories_of_other_formats_are_imported_on_the_way() {
         1,1,read,3,ok,10
     "#]]
     .assert_eq(&lines(&session, ops));
+    assert_eq!(lines(&session, "select verdict from linearizable('register')"), "verdict\nvalid\n");
+    let error = session.query("select * from check_append('serializable')").unwrap_err().to_string();
+    assert!(error.contains("no transactions over lists"), "{error}");
     drop(session);
+    let skew = dir.path().join("skew.edn");
+    let text = "{:process 0, :type :invoke, :f :txn, :value [[:r 1 nil] [:w 2 1]], :index 0, :time 10}\n\
+                {:process 1, :type :invoke, :f :txn, :value [[:r 2 nil] [:w 1 1]], :index 1, :time 20}\n\
+                {:process 0, :type :ok, :f :txn, :value [[:r 1 nil] [:w 2 1]], :index 2, :time 30}\n\
+                {:process 1, :type :ok, :f :txn, :value [[:r 2 nil] [:w 1 1]], :index 3, :time 40}\n";
+    std::fs::write(&skew, text).unwrap();
+    let session = open(&[&skew]).unwrap();
+    for (model, verdict) in [("serializable", "invalid"), ("snapshot-isolation", "valid")] {
+        let asked = format!("select distinct verdict from check_register('{model}')");
+        assert_eq!(lines(&session, &asked), format!("verdict\n{verdict}\n"), "{model}");
+    }
+    drop(session);
+    std::fs::remove_file(&skew).unwrap();
     let run = SmallRun::sealed();
     let session = open(&[&path, run.dir.path()]).unwrap();
     assert_eq!(lines(&session, "select count(*) as n from ops group by run order by n"), "n\n2\n4\n");

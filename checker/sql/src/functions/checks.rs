@@ -4,6 +4,7 @@
 //! as rows. What does not fit the memory of the session is put aside, or judged in several passes. The run must be on this
 //! machine. One without findings has one row, with the verdict alone.
 
+use crate::foreign::is_parquet;
 use crate::functions::arguments::Arguments;
 use crate::functions::tables::TableFunctionDoc;
 use crate::views::Shape;
@@ -21,8 +22,9 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use fissure_checker::consistency::Model;
-use fissure_checker::{Call, CheckResult, History, Mop, linearizable, list_append, rw_register};
+use fissure_checker::{Call, CheckResult, History, Mop, Operation, linearizable, list_append, rw_register};
 use fissure_history::check::{self, Checked, Memory, Others};
+use fissure_history::import::import_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -207,7 +209,11 @@ fn judged(path: &Path, judge: &Judge, memory: &Memory) -> Result<CheckResult> {
     };
     let options = check::Options { others: Others::PassOver, ..options };
     let failed = |error: fissure_history::Error| exec_datafusion_err!("{error}");
-    let result = match check::transactions(path, None, &options, memory).map_err(failed)? {
+    let in_columns = match is_foreign(path) {
+        true => Checked::Other,
+        false => check::transactions(path, None, &options, memory).map_err(failed)?,
+    };
+    let result = match in_columns {
         Checked::Judged(result) => *result,
         Checked::Other => whole_judged(path, &options)?,
     };
@@ -222,8 +228,17 @@ fn something(result: CheckResult, kind: &str) -> Result<CheckResult> {
     Ok(result)
 }
 
+/// Whether a target is a history of another format, which has no columns of its own.
+fn is_foreign(path: &Path) -> bool {
+    path.is_file() && !is_parquet(path)
+}
+
 fn read(path: &Path) -> Result<History> {
-    Ok(fissure_history::read_history(path).map_err(|error| exec_datafusion_err!("{error}"))?.history)
+    let failed = |error: &dyn std::fmt::Display| exec_datafusion_err!("{error}");
+    if is_foreign(path) {
+        return Ok(import_file(path).map_err(|error| failed(&error))?.history);
+    }
+    Ok(fissure_history::read_history(path).map_err(|error| failed(&error))?.history)
 }
 
 /// Judges transactions of a run that cannot be judged from columns, such as one whose `op_id`s are not counted from 0.
@@ -244,6 +259,12 @@ fn whole_judged(path: &Path, options: &check::Options) -> Result<CheckResult> {
 
 fn registers_judged(path: &Path, memory: &Memory) -> Result<CheckResult> {
     let options = linearizable::Options::default();
+    if is_foreign(path) {
+        let is_of_register =
+            |op: &Operation| matches!(op.call, Call::Read { .. } | Call::Write { .. } | Call::Cas { .. });
+        let result = linearizable::check_register(&read(path)?.only(is_of_register), &options);
+        return something(result, "operations on registers");
+    }
     let result = check::registers(path, &options, memory).map_err(|error| exec_datafusion_err!("{error}"))?;
     something(result, "operations on registers")
 }
