@@ -91,21 +91,25 @@ pub(super) fn solve(problem: &Local, shape: Shape, steps_max: u64, steps: &mut u
             break;
         }
     }
-    let spent = graph.steps();
-    let answer = if open.is_empty() {
+    if open.is_empty() {
+        *steps += graph.steps();
         Answer::Order(places(&graph, problem))
     } else {
-        by_solver(problem, graph, &open, steps_max, forced)
-    };
-    *steps += spent;
-    answer
+        by_solver(problem, graph, &open, (steps_max, steps), forced)
+    }
 }
 
 fn places(graph: &Shaped, problem: &Local) -> Vec<u32> {
     (0..problem.txns.len() as u32).map(|node| graph.place(node)).collect()
 }
 
-fn by_solver(problem: &Local, graph: Shaped, open: &[usize], steps_max: u64, forced: Vec<Forced>) -> Answer {
+fn by_solver(
+    problem: &Local,
+    graph: Shaped,
+    open: &[usize],
+    (steps_max, spent): (u64, &mut u64),
+    forced: Vec<Forced>,
+) -> Answer {
     let steps = Rc::new(Cell::new(graph.steps()));
     let limit = Limit { steps: steps.clone(), steps_max };
     let mut solver: Solver<Limit> = Solver::new(batsat::SolverOpts::default(), limit);
@@ -122,6 +126,7 @@ fn by_solver(problem: &Local, graph: Shaped, open: &[usize], steps_max: u64, for
         Answer::Spent
     };
     solver.pop_model(&mut theory);
+    *spent += theory.steps.get();
     answer
 }
 
